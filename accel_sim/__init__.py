@@ -1,0 +1,1 @@
+"""Bit-exact and cycle-accurate simulation of integer neural-network hardware."""
