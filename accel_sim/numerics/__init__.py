@@ -1,0 +1,1 @@
+"""The arithmetic of integer inference as an executable specification on unbounded integers."""
