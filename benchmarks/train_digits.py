@@ -1,6 +1,6 @@
 """Train the bundled network on the UCI handwritten digits and write accel_sim/demo_data.
 
-    pip install -e . torch==2.13.0 scikit-learn onnx onnxruntime
+    pip install -e '.[train,oracles]' torch==2.13.0
     python benchmarks/train_digits.py
 
 The ONNX graph is the only description of the network: it is built first, with random weights;
@@ -11,7 +11,6 @@ bytes. The held-out digits are used once, to state the accuracy, after the last 
 
 import argparse
 import math
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,9 +26,9 @@ from accel_sim import demo_data
 SEED = 2021
 HELDOUT_PER_DIGIT = 36
 CALIBRATION_SIZE = 128
-EPOCHS = 80
+EPOCHS = 60
 BATCH_SIZE = 32
-PEAK_LEARNING_RATE = 4e-3
+PEAK_LEARNING_RATE = 1e-2
 WEIGHT_DECAY = 1e-3
 LABEL_SMOOTHING = 0.1
 BATCHNORM_EPSILON = 1e-5
@@ -99,11 +98,13 @@ class GraphWriter:
     random: np.random.Generator = field(default_factory=lambda: np.random.default_rng(SEED))
 
     def add(self, op: str, name: str, *inputs: str, output: str = "", **attributes: Any) -> str:
+        """Append one node; its output is called `<name>_out` unless told otherwise."""
         output = output or f"{name}_out"
         self.nodes.append(helper.make_node(op, inputs, [output], name=name, **attributes))
         return output
 
     def parameter(self, name: str, value: NDArray[Any] | float) -> str:
+        """Give an initializer its first value."""
         self.parameters[name] = np.asarray(value, dtype=np.float32)
         return name
 
@@ -118,17 +119,25 @@ class GraphWriter:
         """A convolution that pads to keep ceil(size / stride), and its batch normalization."""
         weight = self.he_normal(f"{name}_weight", outputs, inputs // group, kernel, kernel)
         x = self.add(
-            "Conv", f"{name}_conv", x, weight,
-            kernel_shape=[kernel, kernel], strides=[stride, stride], pads=[kernel // 2] * 4, group=group,
-        )  # fmt: skip
+            "Conv",
+            f"{name}_conv",
+            x,
+            weight,
+            kernel_shape=[kernel] * 2,
+            strides=[stride] * 2,
+            pads=[kernel // 2] * 4,
+            group=group,
+        )
         statistics = {"gamma": 1.0, "beta": 0.0, "mean": 0.0, "variance": 1.0}
         names = [self.parameter(f"{name}_{k}", np.full(outputs, v)) for k, v in statistics.items()]
         return self.add("BatchNormalization", f"{name}_bn", x, *names, epsilon=BATCHNORM_EPSILON)
 
     def relu(self, name: str, x: str) -> str:
+        """max(x, 0)."""
         return self.add("Relu", f"{name}_relu", x)
 
     def relu6(self, name: str, x: str) -> str:
+        """min(max(x, 0), 6), which ONNX writes as a Clip."""
         low, high = self.parameter("relu6_low", 0.0), self.parameter("relu6_high", 6.0)
         return self.add("Clip", f"{name}_relu6", x, low, high)
 
@@ -136,7 +145,7 @@ class GraphWriter:
 def build_graph() -> GraphWriter:
     """The network: input `image` [N, 1, 8, 8], output `logits` [N, 10]."""
     g = GraphWriter()
-    two = {"kernel_shape": [2, 2], "strides": [2, 2]}
+    two: dict[str, Any] = {"kernel_shape": [2, 2], "strides": [2, 2]}
     stem = g.relu("stem", g.conv_batchnorm("stem", "image", 1, 16, kernel=3))
 
     x = g.conv_batchnorm("depthwise", stem, 16, 16, kernel=3, group=16)
@@ -178,24 +187,24 @@ def to_model(graph: GraphWriter) -> onnx.ModelProto:
 def torch_operators(*, training: bool) -> dict[str, Callable[..., Any]]:
     """What each ONNX operator of the graph means in PyTorch; batch norm learns when training."""
     import torch
-    import torch.nn.functional as F  # noqa: N812  (PyTorch's own convention)
+    from torch.nn import functional
 
     def batchnorm(x: Any, gamma: Any, beta: Any, mean: Any, variance: Any, epsilon: float) -> Any:
-        return F.batch_norm(x, mean, variance, gamma, beta, training, momentum=0.1, eps=epsilon)
+        return functional.batch_norm(x, mean, variance, gamma, beta, training, momentum=0.1, eps=epsilon)
 
     return {
-        "Conv": lambda x, w, strides, pads, group, kernel_shape: F.conv2d(
-            x, w, stride=strides, padding=pads[:2], groups=group
+        "Conv": lambda x, w, strides, pads, group, kernel_shape: functional.conv2d(
+            x, w, None, strides, pads[:2], 1, group
         ),
         "BatchNormalization": batchnorm,
         "Relu": torch.relu,
         "Clip": torch.clamp,
         "Add": torch.add,
         "Concat": lambda *x, axis: torch.cat(x, dim=axis),
-        "MaxPool": lambda x, kernel_shape, strides: F.max_pool2d(x, kernel_shape, strides),
-        "AveragePool": lambda x, kernel_shape, strides: F.avg_pool2d(x, kernel_shape, strides),
+        "MaxPool": lambda x, kernel_shape, strides: functional.max_pool2d(x, kernel_shape, strides),
+        "AveragePool": lambda x, kernel_shape, strides: functional.avg_pool2d(x, kernel_shape, strides),
         "Flatten": lambda x, axis: torch.flatten(x, axis),
-        "Gemm": lambda x, w, b, transB: F.linear(x, w, b),  # noqa: N803  (ONNX's name)
+        "Gemm": lambda x, w, b, transB: functional.linear(x, w, b),  # noqa: N803  (ONNX's name)
     }
 
 
@@ -213,9 +222,9 @@ def forward(graph: GraphWriter, values: dict[str, Any], image: Any, *, training:
 def shifted(images: Any) -> Any:
     """Move each digit by -1, 0 or 1 pixel along each axis, as scanning might have."""
     import torch
-    import torch.nn.functional as F  # noqa: N812
+    from torch.nn import functional
 
-    padded, (dy, dx) = F.pad(images, (1, 1, 1, 1)), torch.randint(0, 3, (2, len(images)))
+    padded, (dy, dx) = functional.pad(images, (1, 1, 1, 1)), torch.randint(0, 3, (2, len(images)))
     rows = (torch.arange(8) + dy[:, None])[:, None, :, None]
     columns = (torch.arange(8) + dx[:, None])[:, None, None, :]
     sample = torch.arange(len(images))[:, None, None, None]
@@ -225,6 +234,7 @@ def shifted(images: Any) -> Any:
 def train(graph: GraphWriter, images: NDArray[np.float32], labels: NDArray[np.uint8]) -> Parameters:
     """Learn the parameters of `graph` from images [N, 1, 8, 8]; returns them, trained."""
     import torch
+    from torch.nn import functional
 
     torch.manual_seed(SEED)
     torch.set_num_threads(1)
@@ -241,7 +251,7 @@ def train(graph: GraphWriter, images: NDArray[np.float32], labels: NDArray[np.ui
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK_LEARNING_RATE, total_steps=steps)
     for _, batch in zip(range(steps), batches(len(x)), strict=False):
         logits = forward(graph, values, shifted(x[batch]), training=True)
-        loss = torch.nn.functional.cross_entropy(logits, y[batch], label_smoothing=LABEL_SMOOTHING)
+        loss = functional.cross_entropy(logits, y[batch], label_smoothing=LABEL_SMOOTHING)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -272,8 +282,7 @@ def accuracy(model: bytes, images: NDArray[np.uint8], labels: NDArray[np.uint8])
 def main() -> None:
     """Train, write both files, and say how well the written network reads."""
     parser = argparse.ArgumentParser(description="Train the bundled digits network.")
-    default = Path(demo_data.__file__).parent
-    parser.add_argument("--output", type=Path, default=default, help="directory of both files")
+    parser.add_argument("--output", type=Path, default=Path(demo_data.__file__).parent, help="directory of both files")
     output: Path = parser.parse_args().output
 
     split, graph = split_digits(), build_graph()
@@ -284,7 +293,7 @@ def main() -> None:
 
     trained = accuracy(model, split.train_images, split.train_labels)
     heldout = accuracy(model, split.heldout_images, split.heldout_labels)
-    sys.stdout.write(f"{len(model)} bytes; training digits {trained:.2%}, held-out {heldout:.2%}\n")
+    print(f"{len(model)} bytes; training digits {trained:.2%}, held-out {heldout:.2%}")
 
 
 if __name__ == "__main__":
