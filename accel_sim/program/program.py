@@ -1,0 +1,49 @@
+"""Program: everything that crosses from the compiler to the machine, besides the hardware configuration."""
+
+from dataclasses import dataclass, field
+
+from accel_sim.ir import QuantParams
+from accel_sim.program.commands import Command
+from accel_sim.program.operands import Operand
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output of the network.
+
+    Attributes:
+        name: as the model file names it.
+        operand: where it lies, in stored layout.
+        quant: the grid of its codes; None for indices and raw accumulators.
+        file_axes: stored axis i is axis file_axes[i] of the file; () for the same order.
+    """
+
+    name: str
+    operand: Operand
+    quant: QuantParams | None
+    file_axes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Program:
+    """A compiled network.
+
+    Attributes:
+        name: the network's. model_sha256: of the file, "" if none.
+        profile: name of the arithmetic profile its recipes were derived by.
+        hardware: name of the configuration it was tiled for.
+        commands: in order of execution.
+        inputs, outputs: in the file's order.
+        constants: the image of Region.CONSTANTS.
+        activation_bytes: size of Region.ACTIVATIONS for one sample.
+    """
+
+    name: str
+    profile: str
+    hardware: str
+    commands: tuple[Command, ...]
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    constants: bytes = field(repr=False)
+    activation_bytes: int
+    model_sha256: str = ""
