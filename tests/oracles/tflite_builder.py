@@ -34,7 +34,7 @@ _FIRST_EXTENDED_CODE = schema.BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES
 class _AlignedBuilder(flatbuffers.Builder):
     """Aligns every numpy vector to 16 bytes, as `force_align: 16` of the schema's buffers asks."""
 
-    def CreateNumpyVector(self, x: np.ndarray) -> int:
+    def CreateNumpyVector(self, x: np.ndarray) -> int:  # noqa: N802 (the name of the method it replaces)
         """Write `x` as a vector whose first element lies at a multiple of 16 bytes."""
         payload = np.ascontiguousarray(x).tobytes()
         self.StartVector(x.itemsize, x.size, 16)

@@ -147,14 +147,10 @@ class CaseBuilder:
         """Add the next operand as a constant."""
         array = np.asarray(data)
         self._operands.append(
-            self.model.tensor(
-                array.shape, dtype, scale, zero_point, data=array, axis=axis, name=name
-            )
+            self.model.tensor(array.shape, dtype, scale, zero_point, data=array, axis=axis, name=name)
         )
 
-    def operand(
-        self, codes: np.ndarray, dtype: str, grid: Grid, name: str, *, constant: bool
-    ) -> None:
+    def operand(self, codes: np.ndarray, dtype: str, grid: Grid, name: str, *, constant: bool) -> None:
         """Add the next operand, as a constant or as an input."""
         if constant:
             self.constant(codes, dtype, grid.scale, grid.zero_point, name=name)
@@ -165,9 +161,7 @@ class CaseBuilder:
         """Leave the next, optional operand out."""
         self._operands.append(-1)
 
-    def output(
-        self, shape: Sequence[int], dtype: str, grid: Grid | None, name: str = "y"
-    ) -> None:
+    def output(self, shape: Sequence[int], dtype: str, grid: Grid | None, name: str = "y") -> None:
         """Add the next result."""
         scale, zero = (grid.scale, grid.zero_point) if grid else (None, 0)
         self._results.append(self.model.tensor(shape, dtype, scale, zero, name=name))
