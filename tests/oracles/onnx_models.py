@@ -30,7 +30,8 @@ OPERATORS = QOPERATOR + QDQ
 _GENERATORS = onnx_qoperator.GENERATORS | QDQ_GENERATORS
 
 # Operators that hand on the element type of their first input.
-_MOVES = set("MaxPool Reshape Flatten Squeeze Unsqueeze Transpose Slice Split Concat Pad Identity".split())
+_SHAPES = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"}
+_MOVES = _SHAPES | {"MaxPool", "Transpose", "Slice", "Split", "Concat", "Pad"}
 
 
 @dataclass(frozen=True)

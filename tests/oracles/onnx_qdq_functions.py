@@ -12,7 +12,7 @@ Generator = Callable[[Draw], ModelBuilder]
 
 
 def binary(operator: str) -> Generator:
-    """`operator` on two inputs, one of which may be constant; Add may carry a Relu that its output grid makes redundant.
+    """`operator` on two inputs, one of which may be constant; Add may carry a Relu that its grid makes redundant.
 
     An int8 constant beside float ends is left out: ONNX Runtime makes the other operand uint8 and then stays in float.
     """
