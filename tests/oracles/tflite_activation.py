@@ -30,7 +30,7 @@ def _rectifier(draw: Draw, operator: str, shares: dict[str, float] = _ALL) -> Ca
     dtype = draw.weighted(shares)
     low = -14 if dtype == "int16" else -8
     x = draw.grid(dtype, low, low + 8)
-    return _unary(draw, operator, dtype, x, draw.grid_near(float(x.scale), dtype))
+    return _unary(draw, operator, dtype, x, draw.grid_near(float(x.scale), dtype, -1, 3))
 
 
 def relu(draw: Draw) -> Case:

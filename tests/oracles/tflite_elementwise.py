@@ -36,8 +36,9 @@ def _operands(case: CaseBuilder, dtype: str, a: Grid, b: Grid) -> tuple[int, ...
 def _add_or_sub(draw: Draw, operator: str, kind: str) -> Case:
     dtype = draw.weighted(_SHARES)
     a = draw.grid(dtype)
-    b = draw.grid_near(float(a.scale), dtype, -6, 6)
-    y = draw.grid_near(max(float(a.scale), float(b.scale)), dtype, -1, 2)
+    spread = 1 if draw.chance(0.5) else 6  # scales within a factor of two meet ties of the sum
+    b = draw.grid_near(float(a.scale), dtype, -spread, spread)
+    y = draw.grid_near(max(float(a.scale), float(b.scale)), dtype, -1, 3)
     case = CaseBuilder(operator, draw)
     case.output(_operands(case, dtype, a, b), dtype, y)
     fields = {"fusedActivationFunction": draw.activation(), "potScaleInt16": False}
