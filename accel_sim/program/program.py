@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from accel_sim.hardware import AcceleratorConfig
 from accel_sim.ir import QuantParams
 from accel_sim.program.commands import Command
 from accel_sim.program.operands import Operand
@@ -31,7 +32,7 @@ class Program:
     Attributes:
         name: the network's. model_sha256: of the file, "" if none.
         profile: name of the arithmetic profile its recipes were derived by.
-        hardware: name of the configuration it was tiled for.
+        hardware: the configuration it was tiled for.
         commands: in order of execution.
         inputs, outputs: in the file's order.
         constants: the image of Region.CONSTANTS.
@@ -40,7 +41,7 @@ class Program:
 
     name: str
     profile: str
-    hardware: str
+    hardware: AcceleratorConfig
     commands: tuple[Command, ...]
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]

@@ -1,0 +1,31 @@
+"""Accelerators: AcceleratorConfig, its presets and its TOML form."""
+
+from accel_sim.hardware.config import (
+    AcceleratorConfig,
+    AccumulatorConfig,
+    Dataflow,
+    EnergyConfig,
+    GridConfig,
+    MemoryConfig,
+    OverflowPolicy,
+    VectorConfig,
+)
+from accel_sim.hardware.load import DEFAULT_HARDWARE, load_hardware, parse_hardware, preset_names
+from accel_sim.hardware.schema import all_keys, to_toml
+
+__all__ = [
+    "DEFAULT_HARDWARE",
+    "AcceleratorConfig",
+    "AccumulatorConfig",
+    "Dataflow",
+    "EnergyConfig",
+    "GridConfig",
+    "MemoryConfig",
+    "OverflowPolicy",
+    "VectorConfig",
+    "all_keys",
+    "load_hardware",
+    "parse_hardware",
+    "preset_names",
+    "to_toml",
+]

@@ -1,0 +1,32 @@
+"""Units and ranges of configuration fields, declared beside the field and checked in one place."""
+
+import math
+from dataclasses import MISSING, Field, field, fields
+from typing import Any
+
+from accel_sim.errors import Fault
+
+
+def described(unit: str, low: float, high: float, *, default: Any = MISSING) -> Any:
+    """A dataclass field with a unit and an inclusive range."""
+    return field(default=default, metadata={"unit": unit, "low": low, "high": high})
+
+
+def range_faults(part: Any) -> list[Fault]:
+    """Every field of a configuration dataclass whose number is outside its declared range."""
+    return [fault for f in fields(part) for fault in field_faults(f, getattr(part, f.name), f.name)]
+
+
+def range_text(low: float, high: float, unit: str) -> str:
+    """`1 to 4096 processing elements`, `at least 1e-06 bytes per cycle`."""
+    return f"at least {low:g} {unit}" if math.isinf(high) else f"{low:g} to {high:g} {unit}"
+
+
+def field_faults(f: Field[Any], value: Any, where: str) -> list[Fault]:
+    """The fault of one number outside its field's range, or nothing."""
+    if "low" not in f.metadata:
+        return []
+    low, high, unit = f.metadata["low"], f.metadata["high"], f.metadata["unit"]
+    if low <= value <= high:  # false for NaN, as it must be
+        return []
+    return [Fault(where, f"{value:g}" if isinstance(value, float) else str(value), f"is {range_text(low, high, unit)}")]

@@ -1,0 +1,206 @@
+"""AcceleratorConfig: everything the compiler and the machine know about an accelerator. Frozen, and checks itself."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from accel_sim.errors import Fault, HardwareError
+from accel_sim.hardware.checks import described, range_faults
+
+
+class Dataflow(Enum):
+    """How operands meet in the PE grid of `rows` x `columns`."""
+
+    ADDER_TREE = "adder_tree"
+    """Figure 1: each cycle one input vector of `rows` elements meets a tile of weights; a tree per column adds the
+    products into that column's accumulator."""
+    WEIGHT_STATIONARY = "weight_stationary"
+    """Systolic: weights rest in the PEs (K along rows, output channels along columns), inputs stream, sums move
+    down."""
+    OUTPUT_STATIONARY = "output_stationary"
+    """Systolic: accumulators rest in the PEs (output pixels along rows, output channels along columns), both operands
+    stream."""
+    INPUT_STATIONARY = "input_stationary"
+    """Systolic: inputs rest in the PEs (K along rows, output pixels along columns), weights stream, sums move down."""
+
+
+class OverflowPolicy(Enum):
+    """What an accumulator does with a sum that does not fit."""
+
+    WRAP = "wrap"
+    """Two's complement."""
+    SATURATE = "saturate"
+    """Stays at the nearest end of the range, at every addition."""
+
+
+@dataclass(frozen=True)
+class GridConfig:
+    """The processing elements (figure 1: C_{n,m}).
+
+    Attributes:
+        rows, columns: size of the grid; each PE does one multiply-accumulate per cycle.
+        dataflow: see Dataflow.
+        shadow_registers: each PE has a second register for its resting operand, loaded while the first is in use.
+    """
+
+    rows: int = described("processing elements", 1, 4096)
+    columns: int = described("processing elements", 1, 4096)
+    dataflow: Dataflow = Dataflow.WEIGHT_STATIONARY
+    shadow_registers: bool = True
+
+    def __post_init__(self) -> None:
+        _refuse(range_faults(self), "grid")
+
+    @property
+    def size(self) -> int:
+        """Processing elements."""
+        return self.rows * self.columns
+
+
+@dataclass(frozen=True)
+class AccumulatorConfig:
+    """The accumulators (figure 1: A_n).
+
+    Attributes:
+        bits: width. Networks whose software accumulates in 64 bits (16-bit activations) double it.
+        overflow: see OverflowPolicy.
+    """
+
+    bits: int = described("bits", 8, 32, default=32)
+    overflow: OverflowPolicy = OverflowPolicy.WRAP
+
+    def __post_init__(self) -> None:
+        _refuse(range_faults(self), "accumulator")
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of one accumulator in memory: its width rounded up to whole bytes."""
+        return -(-self.bits // 8)
+
+
+@dataclass(frozen=True)
+class MemoryConfig:
+    """DRAM and the three on-chip memories.
+
+    Attributes:
+        dram_bytes_per_cycle: bandwidth, reads and writes together; inf for a memory that never limits.
+        dram_latency_cycles: from a request to its first byte.
+        weight_sram_bytes, activation_sram_bytes, accumulator_sram_bytes: capacities.
+        double_buffered: each on-chip memory is two halves: one is in use while the other is filled or emptied.
+    """
+
+    dram_bytes_per_cycle: float = described("bytes per cycle", 1e-6, float("inf"))
+    dram_latency_cycles: int = described("cycles", 0, 1_000_000)
+    weight_sram_bytes: int = described("bytes", 1, 1 << 40)
+    activation_sram_bytes: int = described("bytes", 1, 1 << 40)
+    accumulator_sram_bytes: int = described("bytes", 1, 1 << 40)
+    double_buffered: bool = True
+
+    def __post_init__(self) -> None:
+        _refuse(range_faults(self), "memory")
+
+    @property
+    def buffers(self) -> int:
+        """Tiles that each on-chip memory holds at once: 2 if double-buffered."""
+        return 2 if self.double_buffered else 1
+
+
+@dataclass(frozen=True)
+class VectorConfig:
+    """The units beside the grid.
+
+    Attributes:
+        lanes: elements per cycle of the vector unit (pooling, element-wise, look-up tables, softmax).
+        post_processing_lanes: accumulators requantized per cycle (figure 2).
+    """
+
+    lanes: int = described("elements per cycle", 1, 65536)
+    post_processing_lanes: int = described("accumulators per cycle", 1, 65536)
+
+    def __post_init__(self) -> None:
+        _refuse(range_faults(self), "vector")
+
+
+@dataclass(frozen=True)
+class EnergyConfig:
+    """Energy of single operations. Defaults: M. Horowitz, "Computing's energy problem", ISSCC 2014, 45 nm, 0.9 V.
+
+    Attributes:
+        int8_add_pj, int32_add_pj, int8_multiply_pj, int32_multiply_pj: one operation.
+        sram_8kib_pj, sram_32kib_pj, sram_1mib_pj: one 64-bit access to a memory of that size.
+        dram_pj: one 64-bit access; Horowitz gives 1300 to 2600, the default is the middle.
+    """
+
+    int8_add_pj: float = described("picojoule", 0, 1e9, default=0.03)
+    int32_add_pj: float = described("picojoule", 0, 1e9, default=0.1)
+    int8_multiply_pj: float = described("picojoule", 0, 1e9, default=0.2)
+    int32_multiply_pj: float = described("picojoule", 0, 1e9, default=3.1)
+    sram_8kib_pj: float = described("picojoule", 0, 1e9, default=10.0)
+    sram_32kib_pj: float = described("picojoule", 0, 1e9, default=20.0)
+    sram_1mib_pj: float = described("picojoule", 0, 1e9, default=100.0)
+    dram_pj: float = described("picojoule", 0, 1e9, default=1950.0)
+
+    def __post_init__(self) -> None:
+        _refuse(range_faults(self), "energy")
+
+
+@dataclass(frozen=True)
+class AcceleratorConfig:
+    """One accelerator.
+
+    Attributes:
+        name: for people and reports.
+        description: what it is. source: where its numbers come from.
+        clock_mhz: turns cycles into seconds.
+        grid, accumulator, memory, vector, energy: its parts.
+
+    Raises:
+        HardwareError: a value out of range, or an on-chip memory that cannot hold the smallest tile of int8 operands.
+    """
+
+    name: str
+    clock_mhz: float = described("megahertz", 1e-6, 1e6)
+    grid: GridConfig = field(kw_only=True)
+    memory: MemoryConfig = field(kw_only=True)
+    vector: VectorConfig = field(kw_only=True)
+    accumulator: AccumulatorConfig = field(default_factory=AccumulatorConfig, kw_only=True)
+    energy: EnergyConfig = field(default_factory=EnergyConfig, kw_only=True)
+    description: str = ""
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        _refuse(range_faults(self) + smallest_tile_faults(self), f"hardware {self.name!r}")
+
+
+def smallest_tile_faults(config: AcceleratorConfig) -> list[Fault]:
+    """What an on-chip memory lacks to hold one tile of int8 operands (twice, where double-buffered)."""
+    grid, memory = config.grid, config.memory
+    outputs = grid.size if grid.dataflow is Dataflow.OUTPUT_STATIONARY else grid.columns
+    weights = {
+        Dataflow.OUTPUT_STATIONARY: grid.columns,
+        Dataflow.INPUT_STATIONARY: grid.rows,
+    }.get(grid.dataflow, grid.size)
+    inputs = grid.size if grid.dataflow is Dataflow.INPUT_STATIONARY else grid.rows
+    needs = [
+        ("memory.weight_sram_bytes", memory.weight_sram_bytes, weights, "weights"),
+        ("memory.activation_sram_bytes", memory.activation_sram_bytes, inputs, "inputs"),
+        (
+            "memory.accumulator_sram_bytes",
+            memory.accumulator_sram_bytes,
+            outputs * config.accumulator.size_bytes,
+            "accumulators",
+        ),
+    ]
+    shape = f"a {grid.rows}x{grid.columns} {grid.dataflow.value} grid"
+    twice = " twice (double-buffered)" if memory.double_buffered else ""
+    return [
+        Fault(
+            key, f"{have} bytes", f"holds one tile of {what} of {shape}{twice}: {need * memory.buffers} bytes or more"
+        )
+        for key, have, need, what in needs
+        if have < need * memory.buffers
+    ]
+
+
+def _refuse(faults: list[Fault], subject: str) -> None:
+    if faults:
+        raise HardwareError(subject, faults)
