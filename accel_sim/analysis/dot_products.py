@@ -66,7 +66,7 @@ class DotProducts:
     @property
     def knows_weights(self) -> bool:
         """Whether one operand is constant, so that more than its type is known."""
-        return self.positive.shape[1] > 0
+        return bool(self.positive.shape[1])
 
 
 def dot_products(graph: Graph) -> Iterator[DotProducts]:

@@ -1,0 +1,1 @@
+"""Analysis of a network on a machine: simulation mismatch, accumulator overflow."""

@@ -1,0 +1,160 @@
+"""Files at the edge: arrays in, arrays and text out, nothing half-written."""
+
+import contextlib
+import os
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel_sim.errors import Fault, InputError
+
+Array = NDArray[np.generic]
+_DAMAGED = (
+    zipfile.BadZipFile, zlib.error, ValueError, EOFError, KeyError, NotImplementedError, RuntimeError, SyntaxError
+)  # fmt: skip
+
+
+def read_npz(path: str) -> dict[str, Array]:
+    """All arrays of an .npz file.
+
+    Raises:
+        InputError: missing, unreadable, another kind of file, damaged, or holding Python objects.
+    """
+    subject = f"inputs {path!r}"
+    file = Path(path)
+    if not file.is_file():
+        what = "a directory" if file.is_dir() else "not a regular file" if file.exists() else "no such file"
+        raise InputError(subject, [Fault("file", what, "is an .npz file of NumPy arrays")])
+    try:
+        if not zipfile.is_zipfile(path):
+            raise InputError(subject, [Fault("file", "not an .npz", "is an .npz file, as numpy.savez writes it")])
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except OSError as error:
+        raise InputError(subject, [Fault("file", error.strerror or str(error), "can be read")]) from None
+    except _DAMAGED as error:
+        cure = "save plain numeric arrays" if "pickle" in str(error) else ""
+        raise InputError(subject, [Fault("content", str(error), "every array can be read", cure)]) from None
+
+
+class OutputFile:
+    """A file that appears complete or not at all.
+
+    Made before the work, so that a path that cannot be written is known before hours are spent; the content goes to a
+    temporary file beside it, which takes its name at the end. Devices and pipes are written in place.
+    """
+
+    def __init__(self, path: str, option: str) -> None:
+        self.path, self._option = Path(path), option
+        self._target = self.path.resolve()
+        self._temporary: Path | None = None
+        in_place = self._target.exists() and not self._target.is_file()
+        if self._target.is_dir():
+            raise self._refusal("is a directory", "names a file")
+        try:
+            self._stream: IO[bytes] = self._target.open("wb") if in_place else self._beside()
+        except OSError as error:
+            raise self._refusal(error.strerror or str(error), "lies in a folder that can be written") from None
+
+    def _beside(self) -> IO[bytes]:
+        if self._target.exists() and not os.access(self._target, os.W_OK):
+            raise PermissionError(13, "Permission denied")
+        descriptor, name = tempfile.mkstemp(prefix=f".{self._target.name}.", dir=self._target.parent)
+        self._temporary = Path(name)
+        return os.fdopen(descriptor, "wb")
+
+    def _refusal(self, value: str, rule: str) -> InputError:
+        return InputError(f"{self._option} {str(self.path)!r}", [Fault("path", value, rule)])
+
+    def write(self, save: Callable[[IO[bytes]], None]) -> None:
+        """Let `save` write the content, then give the file its name.
+
+        Raises:
+            InputError: the disk is full, or the folder has gone.
+        """
+        try:
+            save(self._stream)
+            self._stream.flush()
+            self._stream.close()
+            if self._temporary is not None:
+                self._temporary.chmod(self._mode())
+                self._temporary.replace(self._target)
+                self._temporary = None
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise self._refusal(error.strerror or str(error), "can be written to the end") from None
+
+    def _mode(self) -> int:
+        if self._target.exists():
+            return self._target.stat().st_mode & 0o777
+        mask = os.umask(0)
+        os.umask(mask)
+        return 0o666 & ~mask
+
+    def discard(self) -> None:
+        """Leave no trace of what was not finished."""
+        with contextlib.suppress(OSError):  # closing flushes, and the disk may be full: the file goes away anyway
+            self._stream.close()
+        if self._temporary is not None:
+            self._temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def output_files(inputs: tuple[str | None, ...] = (), **paths: str | None) -> Iterator[Mapping[str, OutputFile]]:
+    """The output files of a command by option name, those given; unfinished ones vanish.
+
+    Args:
+        inputs: paths that the command reads and that must not be overwritten.
+        **paths: option name (underscores for dashes) to path, None where the option was not given.
+
+    Raises:
+        InputError: two options name one file, an output is an input, or a path cannot be written.
+    """
+    given = {name: path for name, path in paths.items() if path is not None}
+    _refuse_collisions(given, {Path(p).resolve() for p in inputs if p})
+    opened: dict[str, OutputFile] = {}
+    try:
+        for name, path in given.items():
+            opened[name] = OutputFile(path, f"--{name}")
+        yield opened
+    finally:
+        for file in opened.values():
+            file.discard()
+
+
+def _refuse_collisions(given: Mapping[str, str], taken: set[Path]) -> None:
+    for name, path in given.items():
+        file = Path(path).resolve()
+        is_device = file.exists() and not file.is_file()
+        if file in taken and not is_device:
+            rule = "is a file of its own, neither an input nor another output"
+            raise InputError("outputs", [Fault(f"--{name}", path, rule)])
+        taken = taken | {file}
+
+
+def save_arrays(arrays: Mapping[str, Array]) -> Callable[[IO[bytes]], None]:
+    """A writer of an .npz with these arrays, for `OutputFile.write`."""
+
+    def save(stream: IO[bytes]) -> None:
+        with zipfile.ZipFile(stream, "w") as archive:  # not np.savez: its keyword names collide with array names
+            for name, array in arrays.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+
+    return save
+
+
+def save_text(text: str) -> Callable[[IO[bytes]], None]:
+    """A writer of UTF-8 text, for `OutputFile.write`."""
+
+    def save(stream: IO[bytes]) -> None:
+        stream.write(text.encode())
+
+    return save

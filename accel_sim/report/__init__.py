@@ -1,0 +1,1 @@
+"""Reports: frozen models of what was found, as terminal text and as JSON."""

@@ -1,0 +1,1 @@
+"""Reports rendered for a terminal with rich."""

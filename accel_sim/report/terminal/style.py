@@ -1,0 +1,142 @@
+"""The look of everything printed: numbers, bars, tables and headings."""
+
+import math
+import os
+from collections.abc import Iterable
+from io import StringIO
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from accel_sim.analysis.provenance import Provenance
+
+UNATTENDED_WIDTH = 100  # columns, where the output is not a terminal
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+
+
+def to_string(renderable: RenderableType, *, width: int | None = None, color: bool = False) -> str:
+    """A renderable as text of at most `width` columns; the terminal's width, or 100, by default."""
+    stream = StringIO()
+    console = Console(
+        file=stream,
+        width=width or _terminal_width(),
+        force_terminal=color,
+        color_system="standard" if color else None,
+        legacy_windows=False,
+        highlight=False,
+    )
+    console.print(renderable)
+    lines = stream.getvalue().splitlines()
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _terminal_width() -> int:
+    for stream in (1, 2):
+        try:
+            return os.get_terminal_size(stream).columns or UNATTENDED_WIDTH
+        except OSError:  # not a terminal
+            continue
+    return int(os.environ.get("COLUMNS", "0") or 0) or UNATTENDED_WIDTH
+
+
+def table(title: str = "", **columns: str) -> Table:
+    """An open table; `columns` maps headings (underscores for spaces) to "left" or "right"."""
+    made = Table(
+        title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, expand=False
+    )
+    for heading, side in columns.items():
+        made.add_column(
+            heading.replace("_", " "),
+            justify="right" if side == "right" else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            header_style="dim",
+        )
+    return made
+
+
+def page(*parts: RenderableType | None) -> Group:
+    """Parts below one another; None is left out."""
+    return Group(*[part for part in parts if part is not None])
+
+
+def headline(provenance: Provenance, *more: str) -> Text:
+    """The model in bold, then what its figures depend on."""
+    text = Text(provenance.model, style="bold")
+    facts = [f"profile {provenance.profile}"]
+    if provenance.hardware is not None:
+        facts.append(f"hardware {provenance.hardware.name}")
+    text.append("   " + " · ".join([*facts, *more, provenance.inputs]), style="not bold")
+    return text
+
+
+def facts(pairs: Iterable[tuple[str, str]]) -> Table:
+    """Names and values in two columns, without a frame."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column()
+    for name, value in pairs:
+        grid.add_row(name, value)
+    return grid
+
+
+def bar(share: float, width: int = 12) -> Text:
+    """A share, 0 to 1, as a horizontal bar of `width` characters in steps of an eighth."""
+    eighths = round(min(max(share, 0.0), 1.0) * width * 8)
+    full, rest = divmod(eighths, 8)
+    drawn = "█" * full + (_EIGHTHS[rest] if rest else "")
+    return Text(drawn.ljust(width), style="cyan")
+
+
+def shorten(name: str, length: int = 34) -> str:
+    """A long name with its middle left out: file formats put what distinguishes layers at both ends."""
+    if len(name) <= length:
+        return name
+    head = (length - 1) // 3
+    return f"{name[:head]}…{name[head + 1 - length :]}"
+
+
+def count(value: int | None) -> str:
+    """An exact integer with thousands separators; nothing for None."""
+    return "" if value is None else f"{value:,}"
+
+
+def percent(share: float | None) -> str:
+    """A share as a percentage of two or three digits; what is not zero never looks like zero, nor 99.9996 like 100."""
+    if share is None:
+        return ""
+    value = 100 * share
+    if value in (0, 100):
+        return f"{value:.0f} %"
+    if value < 0.01:
+        return "< 0.01 %"
+    if value > 99.99:
+        return "> 99.99 %"
+    return f"{value:.2f} %" if value < 1 or value > 99 else f"{value:.1f} %"
+
+
+def decibel(value: float) -> str:
+    """A ratio in dB; identical tensors have no noise."""
+    return "∞" if math.isinf(value) and value > 0 else f"{value:.1f}"
+
+
+def size_bytes(value: float) -> str:
+    """Bytes in binary units."""
+    for unit in ("B", "KiB", "MiB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} GiB"
+
+
+def scaled(value: float, unit: str, step: float = 1000.0) -> str:
+    """A positive quantity with an SI prefix between pico and giga: `scaled(2.5e-4, "s")` is `250 µs`."""
+    prefixes = ["p", "n", "µ", "m", "", "k", "M", "G", "T"]
+    exponent = 4
+    while value and abs(value) < 1 and exponent > 0:
+        value, exponent = value * step, exponent - 1
+    while abs(value) >= step and exponent < len(prefixes) - 1:
+        value, exponent = value / step, exponent + 1
+    return f"{value:.3g} {prefixes[exponent]}{unit}"
