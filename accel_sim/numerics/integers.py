@@ -1,7 +1,8 @@
 """Integer primitives of fixed-point inference, on unbounded integers.
 
 Every function takes Python integers or object arrays of Python integers (broadcast), and returns the same; nothing
-overflows unless a function says by name that it wraps or saturates. `>>` and `//` floor.
+overflows unless a function says by name that it wraps or saturates. `>>` and `//` floor. An int64 array is as good
+where its caller has shown that no intermediate value leaves int64 (`within`): the result is then an int64 array.
 
 Sources: gemmlowp fixedpoint.h (SRDHM, RDPOT), TFLite kernels/internal/common.cc (MultiplyByQuantizedMultiplier),
 TOSA 1.0 specification (apply_scale_32, apply_scale_16).
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Integers = Any
-"""A Python int, or an object array of Python ints. NumPy cannot express the second in its types."""
+"""A Python int, an object array of Python ints (NumPy cannot express it in its types), or a proved int64 array."""
 
 INT32_MIN = -(1 << 31)
 INT32_MAX = (1 << 31) - 1
@@ -23,14 +24,43 @@ def unbounded(values: NDArray[np.generic] | int) -> Integers:
     """An integer array as an object array of Python ints (same shape); a Python int as it is."""
     if isinstance(values, int):
         return values
-    return values.astype(object)
+    return np.asarray(values).astype(object)
+
+
+def is_int64(x: Integers) -> bool:
+    """Whether x is an array of machine integers rather than Python ints."""
+    return isinstance(x, np.ndarray) and x.dtype != object
+
+
+def within(x: Integers, limit: int) -> Integers:
+    """An integer array as int64 where no magnitude exceeds `limit`, as Python ints otherwise; Python ints unchanged."""
+    if not is_int64(x):
+        return x
+    if x.size == 0 or (int(x.max()) <= limit and int(x.min()) >= -limit):
+        return x.astype(np.int64)
+    return x.astype(object)
+
+
+def per_channel(values: tuple[int, ...], like: Integers) -> Integers:
+    """One value as a plain int, several as an array along the last axis, of the kind that `like` is."""
+    if len(values) == 1:
+        return values[0]
+    return np.array(values, np.int64 if is_int64(like) else object)
 
 
 def where(condition: Any, yes: Integers, no: Integers) -> Integers:
     """Element by element `yes` where `condition`, else `no`; plain ints stay plain ints."""
     if isinstance(condition, bool | np.bool_):
         return yes if condition else no
-    return np.where(np.asarray(condition, bool), unbounded(yes), unbounded(no))
+    condition = np.asarray(condition, bool)
+    if not (_is_unbounded(yes) or _is_unbounded(no)):
+        return np.where(condition, yes, no)
+    return np.where(condition, unbounded(yes), unbounded(no))
+
+
+def _is_unbounded(x: Integers) -> bool:
+    """Whether x needs Python ints. A small constant does not: it takes the kind of what it is combined with."""
+    return abs(x) >= 1 << 62 if isinstance(x, int) else not is_int64(x)
 
 
 def clamp(x: Integers, low: Integers, high: Integers) -> Integers:
@@ -129,3 +159,19 @@ def reciprocal_scale(n: int) -> tuple[int, int]:
     """TOSA reciprocal_scale: (multiplier, shift) with n * multiplier / 2^shift close to 1. n >= 1."""
     k = (n - 1).bit_length()
     return ((1 << 30) + 1 << k) // n, 30 + k
+
+
+def bit_length(x: Integers) -> Integers:
+    """Bits of 0 <= x < 2^32: 32 minus C's count of leading zeros."""
+    total = where(x >= 1, 1, 0)
+    for bit in range(1, 32):
+        total = total + where(x >= 1 << bit, 1, 0)
+    return total
+
+
+def take(table: tuple[int, ...], index: Integers) -> Integers:
+    """table[index], of the kind that index is."""
+    if isinstance(index, int):
+        return table[index]
+    values = np.array(table, np.int64)[index.astype(np.int64)]
+    return values if is_int64(index) else values.astype(object)

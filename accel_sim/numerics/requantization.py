@@ -4,26 +4,36 @@ A recipe is what the hardware's requantizer is loaded with: integers (or the flo
 floating point), already derived from the grids by a profile. `apply` is the specification, on unbounded integers; the
 kernels compute the same numbers and are tested against it. Per-channel fields have one value, or one per channel of the
 last axis.
+
+`apply` takes Python ints and object arrays, or an integer array: then it computes in int64 where every magnitude is
+within `exact_limit`, the bound under which no intermediate value leaves int64, and on Python ints otherwise.
 """
 
 from abc import abstractmethod
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
+from math import prod
 
 import numpy as np
+from numpy.typing import NDArray
 
+from accel_sim.numerics.floats import round_half_away
 from accel_sim.numerics.integers import (
     Integers,
     clamp,
     divide_half_even,
     divide_half_up,
+    is_int64,
     multiply_16bit,
     multiply_double_round,
     multiply_single_round,
-    unbounded,
+    per_channel,
+    within,
     wrap32,
 )
+
+_INT64_MAX = (1 << 63) - 1
 
 
 class Rounding(Enum):
@@ -44,11 +54,6 @@ class TieRule(Enum):
     HALF_UP = "half_up"
 
 
-def _per_channel(values: tuple[int, ...]) -> Integers:
-    """One value as a plain int, several as an object array along the last axis."""
-    return values[0] if len(values) == 1 else unbounded(np.array(values, object))
-
-
 @dataclass(frozen=True)
 class Requantization:
     """Root of the recipes.
@@ -62,27 +67,48 @@ class Requantization:
     low: tuple[int, ...]
     high: tuple[int, ...]
 
+    @property
+    @abstractmethod
+    def exact_limit(self) -> int:
+        """Largest magnitude of an accumulator for which int64 arithmetic is exact."""
+
     @abstractmethod
     def scaled(self, accumulators: Integers) -> Integers:
         """The accumulators on the output scale, rounded, before zero point and clamp."""
 
     def apply(self, accumulators: Integers) -> Integers:
-        """Codes for accumulators [..., C] (unbounded integers)."""
-        codes = self.scaled(accumulators) + self.zero_point
-        return clamp(codes, _per_channel(self.low), _per_channel(self.high))
+        """Codes for accumulators [..., C]; int64 for an integer array, Python ints for Python ints."""
+        codes = self._clamped(self._offset(self.scaled(within(accumulators, self.exact_limit))))
+        return codes.astype(np.int64) if is_int64(accumulators) else codes
+
+    def _offset(self, scaled: Integers) -> Integers:
+        return scaled + self.zero_point
+
+    def _clamped(self, codes: Integers) -> Integers:
+        return clamp(codes, per_channel(self.low, codes), per_channel(self.high, codes))
 
 
 @dataclass(frozen=True)
 class FixedPointRequantization(Requantization):
     """acc * multiplier * 2^(shift - 31), rounded as `rounding` says; multiplier is int32, a positive shift is left.
 
-    Source: TFLite MultiplyByQuantizedMultiplier; TOSA RESCALE (shift there = 31 - shift here). The sum with the zero
-    point wraps to 32 bits before the clamp, as int32 arithmetic does.
+    Source: TFLite MultiplyByQuantizedMultiplier; TOSA RESCALE (shift there = 31 - shift here; of apply_scale_16: 15 -
+    shift here, multiplier there = multiplier >> 16 here).
+
+    Attributes:
+        saturating: False: the scaled value and its sum with the zero point wrap to 32 bits before the clamp, as C's
+            int32 arithmetic does; True (TOSA): the sum saturates, so only the scaled value is wrapped.
     """
 
     multiplier: tuple[int, ...]
     shift: tuple[int, ...]
     rounding: Rounding
+    saturating: bool = False
+
+    @property
+    def exact_limit(self) -> int:
+        """int32 accumulators, and 48-bit ones for the 16-bit multiplier: products stay below 2^62."""
+        return 1 << 47 if self.rounding is Rounding.SINGLE_16BIT else 1 << 31
 
     def scaled(self, accumulators: Integers) -> Integers:
         """See the class."""
@@ -91,25 +117,30 @@ class FixedPointRequantization(Requantization):
             Rounding.SINGLE: multiply_single_round,
             Rounding.SINGLE_16BIT: multiply_16bit,
         }[self.rounding]
-        return multiply(accumulators, _per_channel(self.multiplier), _per_channel(self.shift))
+        shift = per_channel(self.shift, accumulators)
+        return wrap32(multiply(accumulators, per_channel(self.multiplier, accumulators), shift))
 
-    def apply(self, accumulators: Integers) -> Integers:
-        """See the class."""
-        codes = wrap32(wrap32(self.scaled(accumulators)) + self.zero_point)
-        return clamp(codes, _per_channel(self.low), _per_channel(self.high))
+    def _offset(self, scaled: Integers) -> Integers:
+        return scaled + self.zero_point if self.saturating else wrap32(scaled + self.zero_point)
 
 
 @dataclass(frozen=True)
 class ShiftRequantization(Requantization):
-    """(acc * multiplier + addend) >> shift, floor shift; the addend carries rounding and bias (Deeploy)."""
+    """(acc * multiplier + addend) >> shift, floor shift; the addend carries rounding and bias (Deeploy, 2.2.2)."""
 
     multiplier: tuple[int, ...]
     addend: tuple[int, ...]
     shift: int
 
+    @property
+    def exact_limit(self) -> int:
+        """acc * multiplier + addend below 2^63."""
+        return (_INT64_MAX - max(map(abs, self.addend))) // max(1, *map(abs, self.multiplier))
+
     def scaled(self, accumulators: Integers) -> Integers:
         """See the class."""
-        return (accumulators * _per_channel(self.multiplier) + _per_channel(self.addend)) >> self.shift
+        product = accumulators * per_channel(self.multiplier, accumulators)
+        return (product + per_channel(self.addend, accumulators)) >> self.shift
 
 
 @dataclass(frozen=True)
@@ -122,13 +153,38 @@ class FloatRequantization(Requantization):
 
     scale: tuple[float, ...]
 
+    @property
+    def exact_limit(self) -> int:
+        """Any int64: its conversion to float32 rounds once."""
+        return _INT64_MAX
+
     def scaled(self, accumulators: Integers) -> Integers:
         """See the class. Clamps before rounding, so the result always fits."""
-        acc = np.asarray(accumulators, object).astype(np.int64).astype(np.float32)
-        product = acc * np.array(self.scale, np.float32)
-        low = (np.array(self.low) - self.zero_point).astype(np.float32)
-        high = (np.array(self.high) - self.zero_point).astype(np.float32)
-        return np.rint(np.clip(product, low, high)).astype(np.int64).astype(object)
+        with np.errstate(over="ignore", under="ignore"):
+            real = as_int64(accumulators).astype(np.float32) * np.array(self.scale, np.float32)
+        return rint_clamped(real, self)
+
+
+@dataclass(frozen=True)
+class FloatGridRequantization(Requantization):
+    """rint(clamp(f32(f32(f32(acc) * input_scale) / scale))) + zp: dequantize, then quantize, in float32.
+
+    What ONNX Runtime does between DequantizeLinear and QuantizeLinear on two grids; acc is x - input zero point.
+    """
+
+    input_scale: float
+    scale: float
+
+    @property
+    def exact_limit(self) -> int:
+        """Any int64: its conversion to float32 rounds once."""
+        return _INT64_MAX
+
+    def scaled(self, accumulators: Integers) -> Integers:
+        """See the class."""
+        with np.errstate(over="ignore", under="ignore"):
+            real = as_int64(accumulators).astype(np.float32) * np.float32(self.input_scale) / np.float32(self.scale)
+        return rint_clamped(real, self)
 
 
 @dataclass(frozen=True)
@@ -137,11 +193,15 @@ class DoubleRequantization(Requantization):
 
     scale: tuple[float, ...]
 
+    @property
+    def exact_limit(self) -> int:
+        """Any int64: its conversion to double rounds once."""
+        return _INT64_MAX
+
     def scaled(self, accumulators: Integers) -> Integers:
-        """See the class. C's double -> int32 conversion saturates here as the clamp that follows would."""
-        product = np.asarray(accumulators, object).astype(np.float64) * np.array(self.scale, np.float64)
-        rounded = np.copysign(np.floor(np.abs(product) + 0.5), product)
-        return np.clip(rounded, -(2.0**31), 2.0**31 - 1).astype(np.int64).astype(object)
+        """See the class. The conversion to int32 saturates."""
+        product = as_int64(accumulators).astype(np.float64) * np.array(self.scale, np.float64)
+        return np.clip(round_half_away(product), -(2.0**31), 2.0**31 - 1).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -157,15 +217,34 @@ class RationalRequantization(Requantization):
     denominator: tuple[int, ...]
     ties: TieRule = TieRule.HALF_EVEN
 
+    @property
+    def exact_limit(self) -> int:
+        """2 * acc * numerator + denominator below 2^63; negative where the denominator alone does not fit."""
+        return (_INT64_MAX - 2 * max(self.denominator)) // (2 * max(self.numerator))
+
     def scaled(self, accumulators: Integers) -> Integers:
         """See the class."""
-        divide = divide_half_even if self.ties is TieRule.HALF_EVEN else divide_half_up
-        return divide(accumulators * _per_channel(self.numerator), _per_channel(self.denominator))
+        numerator = per_channel(self.numerator, accumulators)
+        return divide(accumulators * numerator, per_channel(self.denominator, accumulators), self.ties)
+
+
+def divide(a: Integers, b: Integers, ties: TieRule) -> Integers:
+    """a / b to the nearest integer. b > 0."""
+    return divide_half_even(a, b) if ties is TieRule.HALF_EVEN else divide_half_up(a, b)
+
+
+def as_int64(x: Integers) -> NDArray[np.int64]:
+    """Integers as an int64 array; OverflowError where one does not fit."""
+    return np.asarray(x, None if is_int64(x) else object).astype(np.int64)
+
+
+def rint_clamped(real: NDArray[np.float32], grid: Requantization) -> NDArray[np.int64]:
+    """Real multiples of the output scale, limited to the grid's codes minus its zero point, rounded half to even."""
+    low = (np.array(grid.low) - grid.zero_point).astype(np.float32)
+    high = (np.array(grid.high) - grid.zero_point).astype(np.float32)
+    return np.rint(np.clip(real, low, high)).astype(np.int64)
 
 
 def exact_ratio(numerators: tuple[float, ...], denominator: float) -> Fraction:
     """The product of float numerators over a float denominator as an exact fraction."""
-    ratio = Fraction(1)
-    for value in numerators:
-        ratio *= Fraction(value)
-    return ratio / Fraction(denominator)
+    return prod((Fraction(value) for value in numerators), start=Fraction(1)) / Fraction(denominator)
