@@ -21,7 +21,10 @@ from accel_sim.program.commands import (
     Window,
 )
 from accel_sim.program.operands import Operand, Region
+from accel_sim.program.parse import parse_program
 from accel_sim.program.program import Port, Program
+from accel_sim.program.text import format_command, format_program
+from accel_sim.program.verify import operands_of, read_by, verify, written_by
 
 __all__ = [
     "ApplySoftmax",
@@ -46,4 +49,11 @@ __all__ = [
     "Tiling",
     "TransposeConvolve",
     "Window",
+    "format_command",
+    "format_program",
+    "operands_of",
+    "parse_program",
+    "read_by",
+    "verify",
+    "written_by",
 ]
