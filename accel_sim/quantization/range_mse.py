@@ -32,7 +32,7 @@ from accel_sim.quantization.line_search import VectorFunction, convex_integer, g
 from accel_sim.quantization.squared_error import DirectError, GridError, error_of
 
 _OCTAVES = 20  # an optimal range narrower than 2^-20 of the min-max range would need millions of values per outlier
-_FINE = 16
+_FINE = 32
 _GOLDEN_STEPS = 18
 _EXACT_BREAKPOINTS = 1 << 21
 
