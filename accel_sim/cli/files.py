@@ -52,7 +52,7 @@ class OutputFile:
 
     def __init__(self, path: str, option: str) -> None:
         self.path, self._option = Path(path), option
-        self._target = self.path.resolve()
+        self._target = _real(path)
         self._temporary: Path | None = None
         in_place = self._target.exists() and not self._target.is_file()
         if self._target.is_dir():
@@ -118,7 +118,7 @@ def output_files(inputs: tuple[str | None, ...] = (), **paths: str | None) -> It
         InputError: two options name one file, an output is an input, or a path cannot be written.
     """
     given = {name: path for name, path in paths.items() if path is not None}
-    _refuse_collisions(given, {Path(p).resolve() for p in inputs if p})
+    _refuse_collisions(given, {_real(p) for p in inputs if p})
     opened: dict[str, OutputFile] = {}
     try:
         for name, path in given.items():
@@ -131,12 +131,17 @@ def output_files(inputs: tuple[str | None, ...] = (), **paths: str | None) -> It
 
 def _refuse_collisions(given: Mapping[str, str], taken: set[Path]) -> None:
     for name, path in given.items():
-        file = Path(path).resolve()
+        file = _real(path)
         is_device = file.exists() and not file.is_file()
         if file in taken and not is_device:
             rule = "is a file of its own, neither an input nor another output"
             raise InputError("outputs", [Fault(f"--{name}", path, rule)])
         taken = taken | {file}
+
+
+def _real(path: str) -> Path:
+    """Where a path leads; a loop of links leads to itself and fails when it is opened."""
+    return Path(os.path.realpath(path))
 
 
 def save_arrays(arrays: Mapping[str, Array]) -> Callable[[IO[bytes]], None]:
@@ -151,10 +156,15 @@ def save_arrays(arrays: Mapping[str, Array]) -> Callable[[IO[bytes]], None]:
     return save
 
 
-def save_text(text: str) -> Callable[[IO[bytes]], None]:
-    """A writer of UTF-8 text, for `OutputFile.write`."""
+def save_bytes(content: bytes) -> Callable[[IO[bytes]], None]:
+    """A writer of bytes, for `OutputFile.write`."""
 
     def save(stream: IO[bytes]) -> None:
-        stream.write(text.encode())
+        stream.write(content)
 
     return save
+
+
+def save_text(text: str) -> Callable[[IO[bytes]], None]:
+    """A writer of UTF-8 text, for `OutputFile.write`."""
+    return save_bytes(text.encode())

@@ -22,6 +22,7 @@ from accel_sim.analysis.overflow import LayerOverflow, OverflowReport
 from accel_sim.analysis.provenance import Provenance
 from accel_sim.hardware import AcceleratorConfig
 from accel_sim.program import Port
+from accel_sim.report.inspection import Inspection
 from accel_sim.report.run_report import RunReport
 from accel_sim.version import VERSION
 
@@ -149,6 +150,20 @@ def _layer(layer: LayerOverflow) -> Document:
         "bound": bound,
         "observed": observed,
         "verdicts": layer.verdicts,
+    }
+
+
+@document.register
+def _inspection(inspection: Inspection) -> Document:
+    return {
+        **heading("inspect"),
+        **subject(inspection.provenance),
+        "format": inspection.format,
+        "supported": not inspection.unsupported,
+        "network_inputs": inspection.inputs,
+        "network_outputs": inspection.outputs,
+        "operators": inspection.operators,
+        "unsupported": inspection.unsupported,
     }
 
 

@@ -1,11 +1,22 @@
 """A mismatch report on the terminal."""
 
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
 from accel_sim.analysis.mismatch import MismatchReport, TensorMismatch
-from accel_sim.report.terminal.style import bar, count, decibel, facts, headline, page, percent, shorten, table
+from accel_sim.report.terminal.fitted import Column, FittedTable, Side, shorten
+from accel_sim.report.terminal.style import bar, count, decibel, facts, headline, page, percent
+
+_COLUMNS = (
+    Column("Layer", Side.NAME),
+    Column("Operator", Side.LEFT, keep=2),
+    Column("Codes", keep=3),
+    Column("Differing"),
+    Column("Share"),
+    Column("", Side.LEFT, keep=1),
+    Column("Largest"),
+    Column("SQNR dB"),
+)
 
 
 def mismatch_page(report: MismatchReport) -> Group:
@@ -18,37 +29,19 @@ def mismatch_page(report: MismatchReport) -> Group:
     )
 
 
-def mismatch_table(report: MismatchReport) -> Table:
+def mismatch_table(report: MismatchReport) -> FittedTable:
     """One row per computed tensor."""
-    made = table(
-        "",
-        Layer="left",
-        Operator="left",
-        Codes="right",
-        Differing="right",
-        Share="right",
-        _="left",
-        Largest="right",
-        SQNR_dB="right",
-    )
     most = max((layer.share for layer in report.layers), default=0.0) or 1.0
-    for layer in report.layers:
-        made.add_row(*_row(layer, most))
-    return made
+    return FittedTable(_COLUMNS, [_row(layer, most) for layer in report.layers])
 
 
 def _row(layer: TensorMismatch, most: float) -> list[str | Text]:
     figures: list[str | Text] = ["0", "", "", "", "∞"]
     if layer.differing:
         lsb = f"{layer.largest_lsb:,} LSB"
-        figures = [
-            count(layer.differing),
-            percent(layer.share),
-            bar(layer.share / most, 8),
-            lsb,
-            decibel(layer.sqnr_db),
-        ]
-    return [shorten(layer.node), layer.op, count(layer.elements), *figures]
+        drawn = bar(layer.share / most, 8)
+        figures = [count(layer.differing), percent(layer.share), drawn, lsb, decibel(layer.sqnr_db)]
+    return [layer.node, layer.op, count(layer.elements), *figures]
 
 
 def _summary(report: MismatchReport) -> list[tuple[str, str]]:
@@ -61,5 +54,9 @@ def _summary(report: MismatchReport) -> list[tuple[str, str]]:
             figures += f", top-1 agreement {percent(output.top1_agreement)}"
         rows.append((f"output {shorten(output.tensor, 24)}", figures))
     first = report.first_differing
-    verdict = f"first difference in {first.node} ({first.op})" if first else "every code of every layer is the same"
+    verdict = (
+        f"first difference in {shorten(first.node, 60)} ({first.op})"
+        if first
+        else "every code of every layer is the same"
+    )
     return [*rows, ("verdict", verdict)]

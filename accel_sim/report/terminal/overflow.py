@@ -1,11 +1,11 @@
 """An overflow report on the terminal."""
 
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
 from accel_sim.analysis.overflow import LayerOverflow, OverflowReport, WidthVerdict
-from accel_sim.report.terminal.style import count, facts, headline, page, shorten, table
+from accel_sim.report.terminal.fitted import Cell, Column, FittedTable, Side
+from accel_sim.report.terminal.style import count, facts, headline, page
 
 _MOST_WIDTH_COLUMNS = 6  # more widths than this are told in the summary alone
 _LEGEND = "✓ no input can overflow it   ~ not proved, held everything observed   ✗ observed values do not fit"
@@ -22,25 +22,28 @@ def overflow_page(report: OverflowReport) -> Group:
     )
 
 
-def overflow_table(report: OverflowReport) -> Table:
+def overflow_table(report: OverflowReport) -> FittedTable:
     """One row per layer with accumulators."""
     watched = any(layer.observed for layer in report.layers)
     widths = report.accumulators if len(report.accumulators) <= _MOST_WIDTH_COLUMNS else ()
-    made = table("", Layer="left", Operator="left", Terms="right", Lowest="right", Highest="right")
-    headings = ["safe", "L1", "type", *(["seen"] if watched else [])]
-    for heading in [*headings, *map(str, widths)]:
-        made.add_column(heading, justify="right", header_style="dim", no_wrap=True)
-    for layer in report.layers:
-        verdicts = [_mark(v) for v in layer.verdicts] if widths else []
-        made.add_row(*_figures(layer), *([_observed(layer)] if watched else []), *verdicts)
-    return made
+    columns = [Column("Layer", Side.NAME), Column("Operator", Side.LEFT, keep=1), Column("Terms", keep=2)]
+    columns += [Column("Lowest", keep=3), Column("Highest", keep=3), Column("safe"), Column("L1"), Column("type")]
+    columns += [Column("seen")] if watched else []
+    columns += [Column(str(bits)) for bits in widths]
+    return FittedTable(tuple(columns), [_row(layer, watched=watched, judged=bool(widths)) for layer in report.layers])
+
+
+def _row(layer: LayerOverflow, *, watched: bool, judged: bool) -> list[Cell]:
+    seen: list[Cell] = [_observed(layer)] if watched else []
+    verdicts: list[Cell] = [_mark(verdict) for verdict in layer.verdicts] if judged else []
+    return [*_figures(layer), *seen, *verdicts]
 
 
 def _figures(layer: LayerOverflow) -> list[str]:
     bound = layer.bound
     l1 = "" if bound.l1_bits is None else str(bound.l1_bits)
     extremes = [count(bound.terms), count(bound.minimum), count(bound.maximum)]
-    return [shorten(layer.name, 28), layer.op, *extremes, str(bound.safe_bits), l1, str(bound.type_bits)]
+    return [layer.name, layer.op, *extremes, str(bound.safe_bits), l1, str(bound.type_bits)]
 
 
 def _observed(layer: LayerOverflow) -> str:

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
 from accel_sim.program import Port
 from accel_sim.report.run_report import RunReport
+from accel_sim.report.terminal.fitted import Column, FittedTable, Side
 from accel_sim.report.terminal.style import (
     bar,
     count,
@@ -18,13 +18,20 @@ from accel_sim.report.terminal.style import (
     page,
     percent,
     scaled,
-    shorten,
+    short_count,
     size_bytes,
-    table,
 )
 from accel_sim.sim.result import LayerResult
 
 _SHOWN_CODES = 12
+_Cell = Callable[[LayerResult], str | Text]
+_OUTPUT_COLUMNS = (
+    Column("Output", Side.NAME),
+    Column("Type", Side.LEFT),
+    Column("Scale"),
+    Column("Zero point"),
+    Column("Codes", Side.LEFT, keep=1),
+)
 
 
 def run_page(report: RunReport) -> Group:
@@ -37,35 +44,36 @@ def run_page(report: RunReport) -> Group:
     )
 
 
-def _layers(report: RunReport) -> Table:
+def _layers(report: RunReport) -> FittedTable:
     columns = _columns(report)
-    sides = {name: "left" if name in ("Layer", "Operator", "Time") else "right" for name in columns}
-    made = table("", **sides)
-    for layer in report.result.layers:
-        made.add_row(*[cell(layer) for cell in columns.values()])
-    return made
+    cells = columns.values()
+    return FittedTable(tuple(columns), [[cell(layer) for cell in cells] for layer in report.result.layers])
 
 
-def _columns(report: RunReport) -> dict[str, Callable[[LayerResult], str | Text]]:
+def _columns(report: RunReport) -> dict[Column, _Cell]:
     """The columns for which the level of the run has figures."""
     layers, cycles = report.result.layers, report.result.cycles
-    columns: dict[str, Callable[[LayerResult], str | Text]] = {
-        "Layer": lambda layer: shorten(layer.name),
-        "Operator": lambda layer: layer.op,
-        "MACs": lambda layer: count(layer.macs) if layer.macs else "",
+    columns: dict[Column, _Cell] = {
+        Column("Layer", Side.NAME): lambda layer: layer.name,
+        Column("Operator", Side.LEFT, keep=2): lambda layer: layer.op,
+        Column("MACs", keep=3): lambda layer: short_count(layer.macs),
     }
     if cycles:
         longest = max((layer.cycles or 0 for layer in layers), default=0) or 1
-        columns["Cycles"] = lambda layer: count(layer.cycles)
-        columns["Time"] = lambda layer: bar((layer.cycles or 0) / longest, 8)
-        columns["Stalled"] = lambda layer: percent((layer.stall_cycles or 0) / layer.cycles) if layer.cycles else ""
-        columns["PE_use"] = lambda layer: percent(layer.utilization)
+        columns[Column("Cycles")] = lambda layer: count(layer.cycles)
+        columns[Column("Time", Side.LEFT, keep=1)] = lambda layer: bar((layer.cycles or 0) / longest, 8)
+        columns[Column("Stalled")] = lambda layer: _stalled(layer)
+        columns[Column("PE use")] = lambda layer: percent(layer.utilization)
     if any(layer.accumulator_min is not None for layer in layers):
-        columns["Accumulator_min"] = lambda layer: count(layer.accumulator_min)
-        columns["max"] = lambda layer: count(layer.accumulator_max)
+        columns[Column("Acc. min", keep=4)] = lambda layer: count(layer.accumulator_min)
+        columns[Column("Acc. max", keep=4)] = lambda layer: count(layer.accumulator_max)
     if any(layer.overflow_events for layer in layers):
-        columns["Overflows"] = lambda layer: count(layer.overflow_events)
+        columns[Column("Overflows")] = lambda layer: count(layer.overflow_events)
     return columns
+
+
+def _stalled(layer: LayerResult) -> str:
+    return percent((layer.stall_cycles or 0) / layer.cycles) if layer.cycles else ""
 
 
 def _totals(report: RunReport) -> list[tuple[str, str]]:
@@ -93,12 +101,12 @@ def _time(report: RunReport) -> str:
     return f", {scaled(cycles / (hardware.clock_mhz * 1e6), 's')} at {hardware.clock_mhz:g} MHz"
 
 
-def _outputs(report: RunReport) -> Table:
-    made = table("", Output="left", Type="left", Scale="right", Zero_point="right", Codes="left")
+def _outputs(report: RunReport) -> FittedTable:
+    rows = []
     for name, codes in report.result.outputs.items():
-        port = report.result.ports.get(name)
-        made.add_row(shorten(name), f"{codes.dtype}{list(codes.shape)}", *_grid(port), _first(codes))
-    return made
+        grid = _grid(report.result.ports.get(name))
+        rows.append([name, f"{codes.dtype}{list(codes.shape)}", *grid, _first(codes)])
+    return FittedTable(_OUTPUT_COLUMNS, rows)
 
 
 def _grid(port: Port | None) -> tuple[str, str]:

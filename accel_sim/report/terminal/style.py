@@ -5,7 +5,6 @@ import os
 from collections.abc import Iterable
 from io import StringIO
 
-from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -41,25 +40,10 @@ def _terminal_width() -> int:
     return int(os.environ.get("COLUMNS", "0") or 0) or UNATTENDED_WIDTH
 
 
-def table(title: str = "", **columns: str) -> Table:
-    """An open table; `columns` maps headings (underscores for spaces) to "left" or "right"."""
-    made = Table(
-        title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, expand=False
-    )
-    for heading, side in columns.items():
-        made.add_column(
-            heading.replace("_", " "),
-            justify="right" if side == "right" else "left",
-            no_wrap=True,
-            overflow="ellipsis",
-            header_style="dim",
-        )
-    return made
-
-
 def page(*parts: RenderableType | None) -> Group:
-    """Parts below one another; None is left out."""
-    return Group(*[part for part in parts if part is not None])
+    """Parts below one another, an empty line between; None is left out."""
+    shown = [part for part in parts if part is not None]
+    return Group(*[line for part in shown for line in (part, "")][:-1])
 
 
 def headline(provenance: Provenance, *more: str) -> Text:
@@ -74,7 +58,7 @@ def headline(provenance: Provenance, *more: str) -> Text:
 
 def facts(pairs: Iterable[tuple[str, str]]) -> Table:
     """Names and values in two columns, without a frame."""
-    grid = Table.grid(padding=(0, 2))
+    grid = Table.grid(padding=(0, 2), pad_edge=False)
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column()
     for name, value in pairs:
@@ -88,14 +72,6 @@ def bar(share: float, width: int = 12) -> Text:
     full, rest = divmod(eighths, 8)
     drawn = "█" * full + (_EIGHTHS[rest] if rest else "")
     return Text(drawn.ljust(width), style="cyan")
-
-
-def shorten(name: str, length: int = 34) -> str:
-    """A long name with its middle left out: file formats put what distinguishes layers at both ends."""
-    if len(name) <= length:
-        return name
-    head = (length - 1) // 3
-    return f"{name[:head]}…{name[head + 1 - length :]}"
 
 
 def count(value: int | None) -> str:
@@ -120,6 +96,11 @@ def percent(share: float | None) -> str:
 def decibel(value: float) -> str:
     """A ratio in dB; identical tensors have no noise."""
     return "∞" if math.isinf(value) and value > 0 else f"{value:.1f}"
+
+
+def short_count(value: int) -> str:
+    """A count in four digits at most: `1.23 M`; nothing for 0."""
+    return "" if not value else f"{value}" if value < 1000 else scaled(value, "").rstrip()
 
 
 def size_bytes(value: float) -> str:

@@ -1,0 +1,35 @@
+"""What a user chooses by name: the accelerator, the arithmetic, the level of detail; and the defaults."""
+
+import os
+
+from accel_sim.errors import Fault, InputError
+from accel_sim.hardware import AcceleratorConfig, load_hardware
+from accel_sim.ir import Graph, ModelFormat
+from accel_sim.numerics.profiles import Profile, get_profile
+from accel_sim.sim.result import Level
+
+Hardware = AcceleratorConfig | str | os.PathLike[str]
+
+DEFAULT_PROFILES = {ModelFormat.TFLITE: "tflite", ModelFormat.ONNX: "onnxruntime", ModelFormat.BUILT: "paper"}
+
+
+def resolve_hardware(hardware: Hardware) -> AcceleratorConfig:
+    """A configuration as it is, or from a preset's name or a TOML file."""
+    return hardware if isinstance(hardware, AcceleratorConfig) else load_hardware(hardware)
+
+
+def resolve_profile(profile: str | Profile | None, graph: Graph) -> Profile:
+    """A profile as it is, by name, or the default of the graph's format."""
+    if isinstance(profile, Profile):
+        return profile
+    return get_profile(profile or DEFAULT_PROFILES[graph.source])
+
+
+def resolve_level(level: str | Level) -> Level:
+    """A level as it is, or by name."""
+    if isinstance(level, Level):
+        return level
+    names = [known.value for known in Level]
+    if level not in names:
+        raise InputError("level", [Fault("level", repr(level), f"is one of {', '.join(names)}")])
+    return Level(level)

@@ -1,0 +1,238 @@
+"""The facade: load, quantize, compile, run, compare, overflow.
+
+Everything slow to import (the kernels, the file formats) is imported where it is used.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel_sim.analysis.choices import Hardware, resolve_hardware, resolve_level, resolve_profile
+from accel_sim.analysis.mismatch import MismatchComparison, MismatchReport
+from accel_sim.analysis.overflow import DEFAULT_ACCUMULATORS, OverflowReport, analyze_overflow
+from accel_sim.analysis.provenance import Provenance
+from accel_sim.analysis.samples import batches, sample_count
+from accel_sim.errors import Fault, InputError
+from accel_sim.hardware import DEFAULT_HARDWARE
+from accel_sim.ir import Graph
+from accel_sim.numerics.profiles import Profile
+from accel_sim.program import Program
+from accel_sim.sim.result import Level, RunResult
+
+if TYPE_CHECKING:
+    from accel_sim.quantization import Recipe
+    from accel_sim.report.inspection import Inspection
+
+Array = NDArray[np.generic]
+Progress = Callable[[int, int], None]
+
+_BATCH_BYTES = 1 << 28  # of float64 activations that a comparison holds at once
+
+
+def load(source: str | os.PathLike[str] | bytes) -> Graph:
+    """A model file, or its bytes, as a Graph.
+
+    Args:
+        source: a .tflite or .onnx file. The content decides, not the name.
+
+    Raises:
+        ModelError: not a readable model. UnsupportedModelError: listing everything that is not supported.
+    """
+    from accel_sim.frontend import load as read
+
+    return read(source if isinstance(source, bytes) else Path(source))
+
+
+def quantize(
+    graph: Graph,
+    calibration: Array | Mapping[str, Array],
+    recipe: "str | os.PathLike[str] | Recipe" = "standard",
+) -> Graph:
+    """A float graph as an integer one, by post-training quantization (white paper, section 3).
+
+    Args:
+        graph: a float graph.
+        calibration: real inputs, float32, in the file's layout, first axis = samples; a mapping by input name, or the
+            array itself for a network with one input.
+        recipe: a recipe's name, a TOML file or a Recipe.
+
+    Raises:
+        QuantizationError: a graph, recipe or calibration set that cannot be used.
+    """
+    from accel_sim.quantization import get_recipe
+    from accel_sim.quantization import quantize as run_recipe
+
+    named = recipe if not isinstance(recipe, os.PathLike) else Path(recipe)
+    return run_recipe(graph, _by_name(graph, calibration), get_recipe(named))
+
+
+def write_onnx(graph: Graph, path: str | os.PathLike[str] | None = None) -> bytes:
+    """A quantized graph as an ONNX file of QuantizeLinear / DequantizeLinear pairs; its bytes, and `path` if given."""
+    from accel_sim.frontend.export import write_qdq_onnx
+
+    return write_qdq_onnx(graph, None if path is None else Path(path))
+
+
+def compile(graph: Graph, hardware: Hardware = DEFAULT_HARDWARE, profile: str | Profile | None = None) -> Program:
+    """Lower an integer graph to the command stream of an accelerator.
+
+    Args:
+        graph: an integer graph.
+        hardware: a preset's name, a TOML file or a configuration; the Program carries it.
+        profile: an arithmetic profile or its name; None chooses the one of the model's format.
+
+    Raises:
+        CompileError: listing every node that cannot be lowered. HardwareError: no such accelerator.
+    """
+    from accel_sim.compiler import compile_graph
+
+    return compile_graph(graph, resolve_hardware(hardware), resolve_profile(profile, graph))
+
+
+def run(
+    program: Program,
+    inputs: Array | Mapping[str, Array],
+    level: str | Level = Level.CYCLE,
+    *,
+    keep: Iterable[str] = (),
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> RunResult:
+    """Run a program on the machine that it was compiled for.
+
+    Args:
+        program: from `compile`.
+        inputs: one array per input, named and laid out as in the model file; the first axis may be any multiple of the
+            model's. Codes of the input's type are used as they are, floats are quantized with the input's parameters.
+            The array itself for a network with one input.
+        level: "functional" (bytes only) or "cycle" (bytes, time, traffic, accumulators).
+        keep: names of tensors to return as well.
+        threads: of the kernels; None for all cores.
+        progress: called with the steps done and the steps in all.
+
+    Raises:
+        InputError: listing every wrong name, shape, type or value.
+    """
+    from accel_sim.sim.machine import Machine
+
+    arrays = inputs if isinstance(inputs, Mapping) else {program.inputs[0].name: inputs}
+    machine = Machine(program.hardware)
+    return machine.run(program, arrays, resolve_level(level), keep=keep, threads=threads, progress=progress)
+
+
+def compare(
+    graph: Graph,
+    inputs: Array | Mapping[str, Array],
+    hardware: Hardware = DEFAULT_HARDWARE,
+    profile: str | Profile | None = None,
+    *,
+    simulation: str = "float32",
+    source: str = "",
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> MismatchReport:
+    """Compare the integers of the machine with the float fake-quantized simulation, tensor by tensor.
+
+    Args:
+        graph: an integer graph.
+        inputs: as for `run`.
+        hardware: as for `compile`.
+        profile: as for `compile`.
+        simulation: "float32", as frameworks compute it, or "float64".
+        source: where the inputs came from, for the report.
+        threads: as for `run`.
+        progress: as for `run`; the steps are samples.
+    """
+    from accel_sim.reference import evaluate_fake_quant
+
+    dtype = _simulation_type(simulation)
+    program = compile(graph, hardware, profile)
+    arrays = _by_name(graph, inputs)
+    total = sample_count(graph, arrays)
+    comparison, done = MismatchComparison(graph), 0
+    for batch in batches(graph, arrays, _batch_size(graph)):
+        result = run(program, batch, Level.FUNCTIONAL, keep=comparison.tensors, threads=threads)
+        comparison.add(result.tensors, evaluate_fake_quant(graph, batch, dtype))
+        done += result.samples
+        if progress:
+            progress(done, total)
+    return comparison.report(provenance(program, source or _samples(total)), simulation, total)
+
+
+def overflow(
+    graph: Graph,
+    inputs: Array | Mapping[str, Array] | None = None,
+    accumulators: Sequence[int] = DEFAULT_ACCUMULATORS,
+    hardware: Hardware = DEFAULT_HARDWARE,
+    profile: str | Profile | None = None,
+    *,
+    source: str = "",
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> OverflowReport:
+    """Which accumulators can overflow: proved from the weights, beside what a run observes.
+
+    Args:
+        graph: an integer graph.
+        inputs: as for `run`; None for the proof alone.
+        accumulators: widths to judge, in bits.
+        hardware: as for `compile`.
+        profile: as for `compile`.
+        source: where the inputs came from, for the report.
+        threads: as for `run`.
+        progress: as for `run`.
+    """
+    program = compile(graph, hardware, profile)
+    if inputs is None:
+        return analyze_overflow(graph, provenance(program, "every input of the grid"), accumulators)
+    analyze_overflow(graph, provenance(program, ""), accumulators)  # a wrong width is told before the run
+    result = run(program, inputs, Level.CYCLE, threads=threads, progress=progress)
+    return analyze_overflow(graph, provenance(program, source or _samples(result.samples)), accumulators, result)
+
+
+def inspect(
+    source: str | os.PathLike[str] | bytes, hardware: Hardware = DEFAULT_HARDWARE, profile: str | Profile | None = None
+) -> "Inspection":
+    """A model file operator by operator: shapes, grids, what each runs on, and everything unsupported.
+
+    Args:
+        source: as for `load`.
+        hardware: as for `compile`.
+        profile: as for `compile`.
+
+    Raises:
+        ModelError: a file that cannot be read at all. A readable one that cannot run is listed with its faults.
+    """
+    from accel_sim.report.inspection import inspect_model
+
+    return inspect_model(source if isinstance(source, bytes) else Path(source), hardware, profile)
+
+
+def provenance(program: Program, inputs: str) -> Provenance:
+    """What the figures of a program's run depend on; `inputs` says where the data came from."""
+    return Provenance(program.name, program.model_sha256, program.profile, program.hardware, inputs)
+
+
+def _simulation_type(name: str) -> type[np.float32] | type[np.float64]:
+    types: dict[str, type[np.float32] | type[np.float64]] = {"float32": np.float32, "float64": np.float64}
+    if name not in types:
+        raise InputError("simulation", [Fault("simulation", repr(name), f"is one of {', '.join(types)}")])
+    return types[name]
+
+
+def _by_name(graph: Graph, inputs: Array | Mapping[str, Array]) -> Mapping[str, Array]:
+    return inputs if isinstance(inputs, Mapping) else {graph.inputs[0]: inputs}
+
+
+def _batch_size(graph: Graph) -> int:
+    """Samples whose activations fit the memory that a comparison may hold."""
+    elements = sum(tensor.size for tensor in graph.activations())
+    return max(1, _BATCH_BYTES // (8 * max(elements, 1)))
+
+
+def _samples(count: int) -> str:
+    return f"{count:,} samples" if count != 1 else "1 sample"

@@ -1,0 +1,21 @@
+"""The group of commands."""
+
+import click
+
+from accel_sim.cli.compare import compare_command
+from accel_sim.cli.hw import hw_command
+from accel_sim.cli.inspect import inspect_command
+from accel_sim.cli.overflow import overflow_command
+from accel_sim.cli.quantize import quantize_command
+from accel_sim.cli.run import run_command
+from accel_sim.version import VERSION
+
+
+@click.group("accel-sim", context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION, prog_name="accel-sim")
+def application() -> None:
+    """Run quantized neural networks on simulated integer hardware: exact integers, overflow, cycles."""
+
+
+for command in (run_command, compare_command, overflow_command, inspect_command, quantize_command, hw_command):
+    application.add_command(command)

@@ -1,0 +1,99 @@
+"""Arguments and options that several commands share, and what they resolve to."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from accel_sim.analysis.samples import random_inputs, sample_count
+from accel_sim.cli.files import read_npz
+from accel_sim.hardware import DEFAULT_HARDWARE, AcceleratorConfig, load_hardware
+from accel_sim.ir import Graph
+from accel_sim.numerics.profiles import PROFILES
+from accel_sim.sim.result import Level
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Array = NDArray[np.generic]
+
+model_argument = click.argument("model", metavar="MODEL")
+json_option = click.option("--json", "json_path", metavar="FILE", help="Write the report as JSON.")
+threads_option = click.option(
+    "--threads", type=click.IntRange(min=1), metavar="N", help="Threads of the kernels.  [default: all cores]"
+)
+level_option = click.option(
+    "--level",
+    type=click.Choice([level.value for level in Level]),
+    default=Level.CYCLE.value,
+    show_default=True,
+    help="How closely the machine is simulated; the bytes are the same.",
+)
+_profile_option = click.option(
+    "--profile",
+    type=click.Choice(list(PROFILES)),
+    help="The arithmetic whose bytes are reproduced.  [default: the one of the model's format]",
+)
+_hw_option = click.option(
+    "--hw",
+    default=DEFAULT_HARDWARE,
+    show_default=True,
+    metavar="PRESET|FILE.toml",
+    help="The accelerator; `accel-sim hw` lists the presets.",
+)
+_set_option = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override one key of the accelerator, e.g. grid.rows=128. Repeatable.",
+)
+_inputs_option = click.option(
+    "--inputs",
+    "inputs_path",
+    metavar="X.npz",
+    help="One array per model input, named as the model file names it; the first axis may hold any number of samples. "
+    "Floats are quantized with the input's parameters.  [default: seeded random codes]",
+)
+_seed_option = click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the random inputs."
+)
+
+
+def hardware_options(command: Command) -> Command:
+    """--hw and --set."""
+    return _hw_option(_set_option(command))
+
+
+def machine_options(command: Command) -> Command:
+    """--hw, --set and --profile."""
+    return hardware_options(_profile_option(command))
+
+
+def input_options(command: Command) -> Command:
+    """--inputs and --seed."""
+    return _inputs_option(_seed_option(command))
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What a network is fed, and where it came from, as a phrase."""
+
+    arrays: Mapping[str, Array]
+    source: str
+
+
+def read_samples(graph: Graph, path: str | None, seed: int) -> Samples:
+    """The arrays of an .npz, or one random sample."""
+    if path is None:
+        return Samples(random_inputs(graph, seed=seed), f"1 sample of random codes (seed {seed}), no --inputs given")
+    arrays = read_npz(path)
+    count = sample_count(graph, arrays)
+    return Samples(arrays, f"{count:,} sample{'s' * (count != 1)} of {Path(path).name}")
+
+
+def hardware_of(name: str, overrides: tuple[str, ...]) -> AcceleratorConfig:
+    """The accelerator that --hw and --set describe."""
+    return load_hardware(name, overrides)

@@ -1,0 +1,27 @@
+"""Reports to stdout and to files."""
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import click
+
+from accel_sim.cli.files import OutputFile, save_text
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+def show(renderable: "RenderableType") -> None:
+    """Print to stdout, in colour where it is a terminal."""
+    from accel_sim.report.terminal.style import to_string
+
+    click.echo(to_string(renderable, color=sys.stdout.isatty()), nl=False)
+
+
+def write_json(report: object, files: Mapping[str, OutputFile]) -> None:
+    """Write a report where --json asks for it."""
+    if "json" in files:
+        from accel_sim.report.json_form import to_json
+
+        files["json"].write(save_text(to_json(report)))
