@@ -1,0 +1,123 @@
+"""Element-wise operators, activation functions, softmax and argmax as QDQ ONNX."""
+
+import math
+from typing import Any
+
+from accel_sim.frontend.export.values import InexpressibleError, Values
+from accel_sim.ir import (
+    Add,
+    ArgMax,
+    Clip,
+    ElementType,
+    HardSigmoid,
+    HardSwish,
+    LeakyRelu,
+    Logistic,
+    Maximum,
+    Minimum,
+    Multiply,
+    Node,
+    Operator,
+    PRelu,
+    Requantize,
+    Softmax,
+    Subtract,
+    Tanh,
+)
+from accel_sim.ir.operators import NO_ACTIVATION
+
+_BINARY = {Add: "Add", Subtract: "Sub", Multiply: "Mul", Minimum: "Min", Maximum: "Max", PRelu: "PRelu"}
+
+
+def emit_binary(values: Values, node: Node, op: Operator) -> None:
+    """Add, Sub, Mul, Min, Max, PRelu: operands broadcast in the result's order."""
+    y = values.graph.result(node)
+    rank, order = len(y.shape), values.order(y)
+    operands = [values.read_broadcast(values.graph.operand(node, i), rank, order) for i in (0, 1)]
+    result = values.builder.node(_BINARY[type(op)], operands, wish=f"{y.name}.{op.name}")
+    values.write(y, result, order, getattr(op, "activation", NO_ACTIVATION))
+
+
+def emit_clip(values: Values, node: Node, op: Clip) -> None:
+    """Relu or Clip; with a cap per channel the operand is requantized and clamped as codes."""
+    act = op.activation
+    if isinstance(act.high, tuple):
+        _emit_requantized(values, node, op)
+    elif (act.low, act.high) == (0.0, math.inf):
+        _emit_unary(values, node, "Relu")
+    else:
+        low = values.scalar(act.low, "low") if math.isfinite(act.low) else ""
+        high = [values.scalar(act.high, "high")] if math.isfinite(act.high) else []
+        _emit_unary(values, node, "Clip", [low, *high] if low or high else [])
+
+
+def emit_requantize(values: Values, node: Node, op: Requantize) -> None:
+    """DequantizeLinear of the operand into QuantizeLinear of the result."""
+    _emit_requantized(values, node, op)
+
+
+def _emit_requantized(values: Values, node: Node, op: Requantize | Clip) -> None:
+    x, y = values.graph.operand(node, 0), values.graph.result(node)
+    values.write(y, values.read(x), values.order(x), getattr(op, "activation", NO_ACTIVATION))
+
+
+def emit_leaky_relu(values: Values, node: Node, op: LeakyRelu) -> None:
+    """LeakyRelu."""
+    _emit_unary(values, node, "LeakyRelu", alpha=op.alpha)
+
+
+def emit_hard_sigmoid(values: Values, node: Node, op: HardSigmoid) -> None:
+    """HardSigmoid."""
+    _emit_unary(values, node, "HardSigmoid", alpha=op.alpha, beta=op.beta)
+
+
+def emit_hard_swish(values: Values, node: Node, op: HardSwish) -> None:
+    """HardSwish (opset 14)."""
+    _emit_unary(values, node, "HardSwish")
+
+
+def emit_logistic(values: Values, node: Node, op: Logistic) -> None:
+    """Sigmoid."""
+    _emit_unary(values, node, "Sigmoid")
+
+
+def emit_tanh(values: Values, node: Node, op: Tanh) -> None:
+    """Tanh."""
+    _emit_unary(values, node, "Tanh")
+
+
+def emit_softmax(values: Values, node: Node, op: Softmax) -> None:
+    """Softmax; ONNX has no beta."""
+    if op.beta != 1.0:
+        raise InexpressibleError(node, f"beta {op.beta}", "ONNX's Softmax has beta 1")
+    x = values.graph.operand(node, 0)
+    _emit_unary(values, node, "Softmax", axis=values.order(x)[op.axis % len(x.shape)])
+
+
+def _emit_unary(values: Values, node: Node, operator: str, more: list[str] | None = None, **attributes: Any) -> None:
+    """An operator that works in any axis order: it keeps its operand's."""
+    x, y = values.graph.operand(node, 0), values.graph.result(node)
+    operands = [values.read(x), *(more or [])]
+    result = values.builder.node(operator, operands, wish=f"{y.name}.{operator}", **attributes)
+    values.write(y, result, values.order(x))
+
+
+def emit_arg_max(values: Values, node: Node, op: ArgMax) -> None:
+    """ArgMax or ArgMin; the indices are int64, cast where the graph has int32."""
+    x, y = values.graph.operand(node, 0), values.graph.result(node)
+    axis = op.axis % len(x.shape)
+    order = values.order(x)
+    if not op.keep_dims and len(x.shape) > 1:
+        kept = [order[a] for a in range(len(x.shape)) if a != axis]
+        if kept != sorted(kept):
+            order = tuple(range(len(x.shape)))
+    attributes: dict[str, Any] = {
+        "axis": order[axis],
+        "keepdims": int(op.keep_dims),
+        "select_last_index": int(op.select_last),
+    }
+    operator = "ArgMin" if op.minimum else "ArgMax"
+    result = values.builder.node(operator, [values.read(x, order)], wish=f"{y.name}.{operator}", **attributes)
+    if y.element is not ElementType.INT64:
+        result = values.builder.cast(result, y.element, f"{y.name}.cast")
+    values.write(y, result, order if op.keep_dims else tuple(range(len(y.shape))))

@@ -1,0 +1,66 @@
+"""Operators that move values, as QDQ ONNX."""
+
+from accel_sim.frontend.export.layout import ordered, stored_order
+from accel_sim.frontend.export.values import InexpressibleError, Values
+from accel_sim.ir import Concat, Node, Pad, Reshape, Slice, Transpose
+
+_MODES = ("constant", "reflect", "edge")
+_BEFORE_THE_FIRST = -(1 << 31)
+"""As the end of a backward slice: further back than any axis is long."""
+
+
+def emit_concat(values: Values, node: Node, op: Concat) -> None:
+    """Concat in the result's order."""
+    y = values.graph.result(node)
+    order = values.order(y)
+    operands = [values.read(values.graph.operand(node, i), order) for i in range(len(node.inputs))]
+    axis = order[op.axis % len(y.shape)]
+    result = values.builder.node("Concat", operands, wish=f"{y.name}.concat", axis=axis)
+    values.write(y, result, order, op.activation)
+
+
+def emit_pad(values: Values, node: Node, op: Pad) -> None:
+    """Pad; the fill value is a real number, which the result's quantizer puts on the grid."""
+    if op.mode not in _MODES:
+        raise InexpressibleError(node, f"mode {op.mode!r}", f"ONNX pads in the modes {', '.join(_MODES)}")
+    x, y = values.graph.operand(node, 0), values.graph.result(node)
+    order = values.order(x)
+    amounts = values.builder.integers((*ordered(op.before, order), *ordered(op.after, order)), "pads")
+    fill = [values.scalar(op.value, "fill")] if op.mode == "constant" else []
+    operands = [values.read(x), amounts, *fill]
+    values.write(y, values.builder.node("Pad", operands, wish=f"{y.name}.padded", mode=op.mode), order)
+
+
+def emit_reshape(values: Values, node: Node, op: Reshape) -> None:
+    """Reshape in the row-major order of the stored axes."""
+    x, y = values.graph.operand(node, 0), values.graph.result(node)
+    values.write(y, values.read_flat(x, y.shape), stored_order(len(y.shape)))
+
+
+def emit_transpose(values: Values, node: Node, op: Transpose) -> None:
+    """Transpose from the operand's order to the result's in one step; nothing where the two cancel."""
+    x, y = values.graph.operand(node, 0), values.graph.result(node)
+    source, target = values.order(x), values.order(y)
+    perm = [0] * len(source)
+    for stored, axis in enumerate(target):
+        perm[axis] = source[op.permutation[stored]]
+    value = values.read(x)
+    if perm != sorted(perm):
+        value = values.builder.node("Transpose", [value], wish=f"{y.name}.transposed", perm=perm)
+    values.write(y, value, target)
+
+
+def emit_slice(values: Values, node: Node, op: Slice) -> None:
+    """Slice along the axes that change."""
+    x, y = values.graph.operand(node, 0), values.graph.result(node)
+    order = values.order(x)
+    axes = [a for a in range(len(x.shape)) if x.shape[a] != y.shape[a] or op.strides[a] != 1]
+    ends = [op.begin[a] + y.shape[a] * op.strides[a] for a in axes]
+    columns = {
+        "starts": [op.begin[a] for a in axes],
+        "ends": [end if end >= 0 else _BEFORE_THE_FIRST for end in ends],
+        "axes": [order[a] for a in axes],
+        "steps": [op.strides[a] for a in axes],
+    }
+    operands = [values.read(x), *(values.builder.integers(column, label) for label, column in columns.items())]
+    values.write(y, values.builder.node("Slice", operands, wish=f"{y.name}.sliced"), order)

@@ -1,0 +1,80 @@
+"""Which function writes which operator."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from accel_sim.frontend.export import emit_elementwise as elementwise
+from accel_sim.frontend.export import emit_linear as linear
+from accel_sim.frontend.export import emit_movement as movement
+from accel_sim.frontend.export import emit_window as window
+from accel_sim.ir import (
+    Add,
+    ArgMax,
+    AveragePool2D,
+    Clip,
+    Concat,
+    Conv2D,
+    DepthToSpace,
+    FullyConnected,
+    GlobalAveragePool2D,
+    HardSigmoid,
+    HardSwish,
+    LeakyRelu,
+    Logistic,
+    MatMul,
+    Maximum,
+    MaxPool2D,
+    Mean,
+    Minimum,
+    Multiply,
+    Operator,
+    Pad,
+    PRelu,
+    Requantize,
+    Reshape,
+    ResizeBilinear,
+    ResizeNearest,
+    Slice,
+    Softmax,
+    SpaceToDepth,
+    Subtract,
+    Tanh,
+    Transpose,
+    TransposeConv2D,
+)
+
+EMITTERS: Mapping[type[Operator], Any] = {
+    Conv2D: linear.emit_convolution,
+    TransposeConv2D: linear.emit_transposed_convolution,
+    FullyConnected: linear.emit_fully_connected,
+    MatMul: linear.emit_matmul,
+    MaxPool2D: window.emit_max_pool,
+    AveragePool2D: window.emit_average_pool,
+    GlobalAveragePool2D: window.emit_global_average_pool,
+    Mean: window.emit_mean,
+    ResizeNearest: window.emit_resize_nearest,
+    ResizeBilinear: window.emit_resize_bilinear,
+    SpaceToDepth: window.emit_space_to_depth,
+    DepthToSpace: window.emit_depth_to_space,
+    Add: elementwise.emit_binary,
+    Subtract: elementwise.emit_binary,
+    Multiply: elementwise.emit_binary,
+    Minimum: elementwise.emit_binary,
+    Maximum: elementwise.emit_binary,
+    PRelu: elementwise.emit_binary,
+    Clip: elementwise.emit_clip,
+    Requantize: elementwise.emit_requantize,
+    LeakyRelu: elementwise.emit_leaky_relu,
+    HardSigmoid: elementwise.emit_hard_sigmoid,
+    HardSwish: elementwise.emit_hard_swish,
+    Logistic: elementwise.emit_logistic,
+    Tanh: elementwise.emit_tanh,
+    Softmax: elementwise.emit_softmax,
+    ArgMax: elementwise.emit_arg_max,
+    Concat: movement.emit_concat,
+    Pad: movement.emit_pad,
+    Reshape: movement.emit_reshape,
+    Transpose: movement.emit_transpose,
+    Slice: movement.emit_slice,
+}
+"""emitter(values, node, operator) writes the node's results. BatchNorm and RequantShift have no QDQ form."""

@@ -1,0 +1,83 @@
+"""An ONNX model under construction: nodes, initializers, unique value names."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from accel_sim.ir import ElementType
+
+_ONNX_TYPES = {
+    ElementType.FLOAT32: TensorProto.FLOAT,
+    ElementType.INT8: TensorProto.INT8,
+    ElementType.UINT8: TensorProto.UINT8,
+    ElementType.INT16: TensorProto.INT16,
+    ElementType.UINT16: TensorProto.UINT16,
+    ElementType.INT32: TensorProto.INT32,
+    ElementType.INT64: TensorProto.INT64,
+}
+
+
+class ModelBuilder:
+    """Collects nodes in order. Values are named by strings; every method that makes one returns its name."""
+
+    def __init__(self, reserved: Iterable[str], opset: int) -> None:
+        """`reserved` are the names of the model's inputs and outputs, which only `node(..., output=)` may give."""
+        self.opset = opset
+        self._taken = set(reserved)
+        self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+        self.nodes: list[Any] = []
+        self.initializers: list[Any] = []
+
+    def node(
+        self, operator: str, inputs: Sequence[str], *, wish: str, output: str | None = None, **attributes: Any
+    ) -> str:
+        """Append a node with one result, and return the result's name: `output`, or a unique one like `wish`."""
+        result = self.fresh(wish) if output is None else output
+        self.nodes.append(helper.make_node(operator, list(inputs), [result], name=f"{result}/{operator}", **attributes))
+        return result
+
+    def constant(self, values: NDArray[np.generic], wish: str) -> str:
+        """An initializer with these contents; equal contents share one."""
+        key = (str(values.dtype), values.shape, values.tobytes())
+        if key not in self._constants:
+            self._constants[key] = self.fresh(wish)
+            self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(values), self._constants[key]))
+        return self._constants[key]
+
+    def integers(self, values: Iterable[int], wish: str) -> str:
+        """An int64 vector, as shapes, axes and pads are given."""
+        return self.constant(np.array(list(values), np.int64), wish)
+
+    def cast(self, value: str, element: ElementType, wish: str) -> str:
+        """A Cast to an element type."""
+        return self.node("Cast", [value], wish=wish, to=_ONNX_TYPES[element])
+
+    def fresh(self, wish: str) -> str:
+        """The wished name, or the first unused one with a number behind it; it is taken from now on."""
+        name, number = wish, 1
+        while name in self._taken:
+            name, number = f"{wish}_{number}", number + 1
+        self._taken.add(name)
+        return name
+
+    def serialized(
+        self, name: str, inputs: Sequence[Any], outputs: Sequence[Any], metadata: Mapping[str, str]
+    ) -> bytes:
+        """The model as bytes, after ONNX's own checker has accepted it."""
+        graph = helper.make_graph(self.nodes, name, list(inputs), list(outputs), self.initializers)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)], producer_name="accel_sim")
+        model.ir_version = (
+            10 if self.opset >= 21 else 7
+        )  # the oldest that knows the opset: the file runs on old runtimes too
+        helper.set_model_props(model, dict(metadata))
+        onnx.checker.check_model(model, full_check=True)
+        return bytes(model.SerializeToString(deterministic=True))
+
+
+def value_info(name: str, element: ElementType, shape: Sequence[int | str]) -> Any:
+    """The declaration of an input or output; a string axis is symbolic."""
+    return helper.make_tensor_value_info(name, _ONNX_TYPES[element], list(shape))
