@@ -8,11 +8,11 @@ from accel_sim.cli.inspect import inspect_command
 from accel_sim.cli.overflow import overflow_command
 from accel_sim.cli.quantize import quantize_command
 from accel_sim.cli.run import run_command
-from accel_sim.version import VERSION
+from accel_sim.version import __version__
 
 
 @click.group("accel-sim", context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(VERSION, prog_name="accel-sim")
+@click.version_option(__version__, prog_name="accel-sim")
 def application() -> None:
     """Run quantized neural networks on simulated integer hardware: exact integers, overflow, cycles."""
 

@@ -14,7 +14,7 @@ from accel_sim.cli.options import (
     read_samples,
     threads_option,
 )
-from accel_sim.cli.output import show, write_json
+from accel_sim.cli.output import publish
 from accel_sim.cli.progress import stage
 
 
@@ -62,8 +62,5 @@ def compare_command(
                 threads=threads,
                 progress=advance,
             )
-        from accel_sim.report.terminal.mismatch import mismatch_page
-
-        write_json(report, files)
-        show(mismatch_page(report))
+        publish(report, files)
     return DONE if report.identical else DIFFERENCES

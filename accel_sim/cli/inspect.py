@@ -6,7 +6,7 @@ from accel_sim import api
 from accel_sim.cli.boundary import DONE, USER_ERROR
 from accel_sim.cli.files import output_files
 from accel_sim.cli.options import hardware_of, json_option, machine_options, model_argument
-from accel_sim.cli.output import show, write_json
+from accel_sim.cli.output import publish
 from accel_sim.cli.progress import stage
 
 
@@ -23,10 +23,7 @@ def inspect_command(model: str, hw: str, overrides: tuple[str, ...], profile: st
     with output_files((model, hw), json=json_path) as files:
         with stage(f"reading {model}"):
             inspection = api.inspect(model, hardware, profile)
-        from accel_sim.report.terminal.inspection import inspection_page
-
-        write_json(inspection, files)
-        show(inspection_page(inspection))
+        publish(inspection, files)
     if inspection.unsupported:
         click.echo(f"error: {model}: cannot run, {len(inspection.unsupported)} rules are broken", err=True)
         return USER_ERROR

@@ -12,16 +12,24 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
-def show(renderable: "RenderableType") -> None:
-    """Print to stdout, in colour where it is a terminal."""
-    from accel_sim.report.terminal.style import to_string
+def publish(report: object, files: Mapping[str, OutputFile]) -> None:
+    """Write a report where --json asks for it, then print it."""
+    from accel_sim.report.terminal.pages import page_of  # rich takes a tenth of a second to import
 
-    click.echo(to_string(renderable, color=sys.stdout.isatty()), nl=False)
+    write_json(report, files)
+    show(page_of(report))
 
 
 def write_json(report: object, files: Mapping[str, OutputFile]) -> None:
     """Write a report where --json asks for it."""
-    if "json" in files:
-        from accel_sim.report.json_form import to_json
+    from accel_sim.report.json_form import to_json
 
+    if "json" in files:
         files["json"].write(save_text(to_json(report)))
+
+
+def show(page: "RenderableType") -> None:
+    """Print to stdout, in colour where it is a terminal."""
+    from accel_sim.report.terminal.style import to_string
+
+    click.echo(to_string(page, color=sys.stdout.isatty()), nl=False)

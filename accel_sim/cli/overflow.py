@@ -17,7 +17,7 @@ from accel_sim.cli.options import (
     read_samples,
     threads_option,
 )
-from accel_sim.cli.output import show, write_json
+from accel_sim.cli.output import publish
 from accel_sim.cli.progress import stage
 from accel_sim.errors import Fault, InputError
 
@@ -91,8 +91,5 @@ def overflow_command(
                 threads=threads,
                 progress=advance,
             )
-        from accel_sim.report.terminal.overflow import overflow_page
-
-        write_json(report, files)
-        show(overflow_page(report))
+        publish(report, files)
     return DIFFERENCES if accumulators and not report.all_proved else DONE

@@ -14,8 +14,9 @@ from accel_sim.cli.options import (
     read_samples,
     threads_option,
 )
-from accel_sim.cli.output import show, write_json
+from accel_sim.cli.output import publish
 from accel_sim.cli.progress import stage
+from accel_sim.report.run_report import RunReport
 
 
 @click.command("run")
@@ -48,12 +49,8 @@ def run_command(
             program = api.compile(graph, hardware, profile)
         with stage("running") as advance:
             result = api.run(program, samples.arrays, level, threads=threads, progress=advance)
-        from accel_sim.report.run_report import RunReport
-        from accel_sim.report.terminal.run import run_page
-
         report = RunReport(api.provenance(program, samples.source), result)
         if "output" in files:
             files["output"].write(save_arrays(result.outputs))
-        write_json(report, files)
-        show(run_page(report))
+        publish(report, files)
     return 0

@@ -24,7 +24,7 @@ from accel_sim.hardware import AcceleratorConfig
 from accel_sim.program import Port
 from accel_sim.report.inspection import Inspection
 from accel_sim.report.run_report import RunReport
-from accel_sim.version import VERSION
+from accel_sim.version import __version__
 
 SCHEMA_VERSION = 1
 Document = dict[str, Any]
@@ -47,7 +47,7 @@ def document(report: object) -> Document:
 
 def heading(kind: str) -> Document:
     """The keys that every document begins with."""
-    versions = {"accel_sim": VERSION, "python": platform.python_version()}
+    versions = {"accel_sim": __version__, "python": platform.python_version()}
     versions |= {name: version(name) for name in ("numpy", "numba")}
     return {"schema": f"accel-sim/{kind}/{SCHEMA_VERSION}", "versions": versions}
 
