@@ -1,1 +1,179 @@
-"""The arithmetic of integer inference as an executable specification on unbounded integers."""
+"""The arithmetic of integer inference as an executable specification on unbounded integers.
+
+`derive_*` turn grids into recipes; `apply` of a recipe turns codes into codes. See README.md for the scheme.
+"""
+
+from accel_sim.numerics.boundary import activation_bounds, dequantize, pad_code, quantize_real
+from accel_sim.numerics.derive_elementwise import derive_elementwise
+from accel_sim.numerics.derive_pooling import ReductionLayout, derive_average_pool, derive_mean
+from accel_sim.numerics.derive_requantization import (
+    AccumulatorKind,
+    derive_requantization,
+    derive_requantize,
+    derive_shift,
+    is_wide_accumulator,
+)
+from accel_sim.numerics.derive_resize import derive_bilinear, nearest_indices
+from accel_sim.numerics.derive_softmax import derive_softmax, softmax_grid
+from accel_sim.numerics.elementwise import (
+    BinaryKind,
+    CodeExtremum,
+    ElementwiseRecipe,
+    FixedPointSum,
+    FloatBinary,
+    FloatProduct,
+    FusedFloatSum,
+    Product,
+    RationalSum,
+)
+from accel_sim.numerics.float_convolution import FloatConvolution, derive_float_transpose_convolution
+from accel_sim.numerics.integers import Integers, unbounded, wrap, wrap32
+from accel_sim.numerics.multipliers import (
+    quantize_multiplier,
+    single_round_multiplier,
+    tosa_multiplier,
+    tosa_multiplier_16,
+)
+from accel_sim.numerics.pooling import (
+    AverageRecipe,
+    FloatAverage,
+    FloatMean,
+    MeanRecipe,
+    RationalAverage,
+    ReciprocalAverage,
+    SumOrder,
+    SumRequantization,
+    TruncatingAverage,
+)
+from accel_sim.numerics.profiles import (
+    LITERT,
+    ONNXRUNTIME,
+    PAPER,
+    POWER_OF_TWO,
+    PROFILES,
+    SINGLE_ROUND,
+    TFLITE,
+    TOSA,
+    Arithmetic,
+    Profile,
+    UnknownProfileError,
+    UnsupportedByProfileError,
+    get_profile,
+)
+from accel_sim.numerics.requantization import (
+    DoubleRequantization,
+    FixedPointRequantization,
+    FloatGridRequantization,
+    FloatRequantization,
+    RationalRequantization,
+    Requantization,
+    Rounding,
+    ShiftRequantization,
+    TieRule,
+    exact_ratio,
+)
+from accel_sim.numerics.resize import (
+    BilinearRecipe,
+    FixedPointBilinear,
+    FloatBilinear,
+    InterpolationAxis,
+    RawFloatBilinear,
+    RescaledBilinear,
+)
+from accel_sim.numerics.softmax import (
+    FixedPointSoftmax,
+    FloatTableSoftmax,
+    RealSoftmax,
+    SoftmaxRecipe,
+    TableSoftmax16,
+)
+from accel_sim.numerics.support import needs_equal_grids, unsupported_reason
+from accel_sim.numerics.table_slope import PReluSlope
+from accel_sim.numerics.tables import TABLE_OPERATORS, derive_table
+
+__all__ = [
+    "LITERT",
+    "ONNXRUNTIME",
+    "PAPER",
+    "POWER_OF_TWO",
+    "PROFILES",
+    "SINGLE_ROUND",
+    "TABLE_OPERATORS",
+    "TFLITE",
+    "TOSA",
+    "AccumulatorKind",
+    "Arithmetic",
+    "AverageRecipe",
+    "BilinearRecipe",
+    "BinaryKind",
+    "CodeExtremum",
+    "DoubleRequantization",
+    "ElementwiseRecipe",
+    "FixedPointBilinear",
+    "FixedPointRequantization",
+    "FixedPointSoftmax",
+    "FixedPointSum",
+    "FloatAverage",
+    "FloatBilinear",
+    "FloatBinary",
+    "FloatConvolution",
+    "FloatGridRequantization",
+    "FloatMean",
+    "FloatProduct",
+    "FloatRequantization",
+    "FloatTableSoftmax",
+    "FusedFloatSum",
+    "Integers",
+    "InterpolationAxis",
+    "MeanRecipe",
+    "PReluSlope",
+    "Product",
+    "Profile",
+    "RationalAverage",
+    "RationalRequantization",
+    "RationalSum",
+    "RawFloatBilinear",
+    "RealSoftmax",
+    "ReciprocalAverage",
+    "ReductionLayout",
+    "Requantization",
+    "RescaledBilinear",
+    "Rounding",
+    "ShiftRequantization",
+    "SoftmaxRecipe",
+    "SumOrder",
+    "SumRequantization",
+    "TableSoftmax16",
+    "TieRule",
+    "TruncatingAverage",
+    "UnknownProfileError",
+    "UnsupportedByProfileError",
+    "activation_bounds",
+    "dequantize",
+    "derive_average_pool",
+    "derive_bilinear",
+    "derive_elementwise",
+    "derive_float_transpose_convolution",
+    "derive_mean",
+    "derive_requantization",
+    "derive_requantize",
+    "derive_shift",
+    "derive_softmax",
+    "derive_table",
+    "exact_ratio",
+    "get_profile",
+    "is_wide_accumulator",
+    "nearest_indices",
+    "needs_equal_grids",
+    "pad_code",
+    "quantize_multiplier",
+    "quantize_real",
+    "single_round_multiplier",
+    "softmax_grid",
+    "tosa_multiplier",
+    "tosa_multiplier_16",
+    "unbounded",
+    "unsupported_reason",
+    "wrap",
+    "wrap32",
+]

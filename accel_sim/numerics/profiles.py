@@ -82,6 +82,15 @@ PAPER = _uniform("paper", "the white paper read literally: exact scales, half to
 PROFILES = {p.name: p for p in (TFLITE, LITERT, SINGLE_ROUND, ONNXRUNTIME, TOSA, POWER_OF_TWO, PAPER)}
 
 
+class UnsupportedByProfileError(AccelSimError):
+    """An operator or grid for which a profile has no arithmetic."""
+
+
+def refuse(profile: Profile, what: str, value: str, rule: str) -> UnsupportedByProfileError:
+    """The error for something that the profile cannot compute."""
+    return UnsupportedByProfileError(f"profile {profile.name!r}", [Fault(what, value, rule, "choose another profile")])
+
+
 class UnknownProfileError(AccelSimError):
     """A profile name that does not exist."""
 

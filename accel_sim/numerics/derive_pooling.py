@@ -1,0 +1,143 @@
+"""Recipes of average pooling and of means."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import prod
+
+import numpy as np
+
+from accel_sim.ir import AveragePool2D, QuantParams
+from accel_sim.numerics.boundary import activation_bounds
+from accel_sim.numerics.derive_requantization import (
+    exact_requantization,
+    fixed_point_multiplier,
+    fixed_point_requantization,
+    fixed_point_rounding,
+    is_power_of_two,
+)
+from accel_sim.numerics.pooling import (
+    AverageRecipe,
+    FloatAverage,
+    FloatMean,
+    MeanRecipe,
+    RationalAverage,
+    ReciprocalAverage,
+    SumOrder,
+    SumRequantization,
+    TruncatingAverage,
+)
+from accel_sim.numerics.profiles import Arithmetic, Profile, refuse
+from accel_sim.numerics.requantization import FixedPointRequantization, FloatRequantization, TieRule
+
+
+@dataclass(frozen=True)
+class ReductionLayout:
+    """Where the reduced axes lie in the file's own axis order (NCHW for ONNX)."""
+
+    shape: tuple[int, ...]
+    axes: tuple[int, ...]
+
+
+def derive_average_pool(profile: Profile, op: AveragePool2D, x: QuantParams, y: QuantParams) -> AverageRecipe:
+    """The recipe of AVERAGE_POOL_2D.
+
+    Fixed point and TOSA average codes: x and y lie on one grid (`needs_equal_grids`: requantize first).
+
+    Raises:
+        UnsupportedByProfileError: different grids where the profile needs one; scales it cannot express.
+    """
+    rule = profile.pooling
+    (low,), (high,) = activation_bounds(profile, op.activation, y)
+    zero_in, zero = x.zero_point[0], y.zero_point[0]
+    if rule is Arithmetic.FLOAT32:
+        return FloatAverage(x.scale[0], zero_in, y.scale[0], zero, low, high)
+    if rule in (Arithmetic.EXACT, Arithmetic.SHIFT):
+        ratio = Fraction(x.scale[0]) / Fraction(y.scale[0])
+        if rule is Arithmetic.SHIFT and not is_power_of_two(ratio):
+            raise refuse(profile, "scale ratio", str(float(ratio)), "is a power of two")
+        ties = TieRule.HALF_EVEN if rule is Arithmetic.EXACT else TieRule.HALF_UP
+        return RationalAverage(zero_in, ratio.numerator, ratio.denominator, ties, zero, low, high)
+    if not x.same_grid(y):
+        raise refuse(profile, "AveragePool2D", "input and output on different grids", "they lie on one grid")
+    return ReciprocalAverage(zero_in, zero, low, high) if rule is Arithmetic.TOSA else TruncatingAverage(low, high)
+
+
+def derive_mean(
+    profile: Profile,
+    count: int,
+    x: QuantParams,
+    y: QuantParams,
+    *,
+    global_pool: bool,
+    layout: ReductionLayout | None = None,
+) -> MeanRecipe:
+    """The recipe of a mean over `count` elements (MEAN, ReduceMean) or of a global average pool.
+
+    Args:
+        profile: its `reduction` rule decides.
+        count: elements per mean, at least 1.
+        x: the input's grid.
+        y: the result's grid.
+        global_pool: ONNX Runtime has an integer kernel for GlobalAveragePool and leaves ReduceMean in float.
+        layout: of the reduction in the file, which decides the order of ReduceMean's float additions; None: all
+            reduced axes last.
+
+    Raises:
+        UnsupportedByProfileError: scales that the profile cannot express.
+    """
+    rule, zero, low, high = profile.reduction, y.zero_point[0], (y.low,), (y.high,)
+    offset = count * x.zero_point[0]
+    if rule is Arithmetic.FLOAT32 and not global_pool:
+        order, row = _sum_order(layout) if layout else (SumOrder.ROWS, count)
+        return FloatMean(x.scale[0], x.zero_point[0], y.scale[0], zero, y.low, y.high, order, row)
+    if rule is Arithmetic.FLOAT32:
+        with np.errstate(over="ignore", under="ignore"):
+            scale = np.float32(x.scale[0]) / (np.float32(y.scale[0]) * np.float32(count))
+        return SumRequantization(offset, FloatRequantization(zero, low, high, (float(scale),)))
+    ratio = x.scale[0] / y.scale[0]
+    if rule is Arithmetic.TOSA:
+        return SumRequantization(offset, fixed_point_requantization(profile, rule, (ratio / count,), zero, low, high))
+    if rule in (Arithmetic.FIXED_DOUBLE, Arithmetic.FIXED_SINGLE):
+        return SumRequantization(offset, _tflite_mean(profile, ratio, count, y))
+    exact = Fraction(x.scale[0]) / Fraction(y.scale[0])
+    if rule is Arithmetic.EXACT:
+        return SumRequantization(offset, exact_requantization(profile, rule, (exact / count,), zero, low, high))
+    raise refuse(profile, "reduction arithmetic", rule.value, "computes no mean")
+
+
+def _tflite_mean(profile: Profile, ratio: float, count: int, y: QuantParams) -> FixedPointRequantization:
+    """TFLite reduce.cc: the multiplier of s_x / s_y, divided by the count after the largest shift that fits.
+
+    clz is of 64 bits; the quotient truncates; the shifts are limited so that the result's own shift stays above -32.
+    """
+    multiplier, shift = fixed_point_multiplier(profile, profile.reduction, ratio)
+    more = min(count.bit_length() - 1, 32, 31 + shift)
+    rounding = fixed_point_rounding(profile, profile.reduction)
+    return FixedPointRequantization(
+        y.zero_point[0],
+        (y.low,),
+        (y.high,),
+        ((multiplier << more) // count,),
+        (shift - more,),
+        rounding,
+    )
+
+
+def _sum_order(layout: ReductionLayout) -> tuple[SumOrder, int]:
+    """ONNX Runtime's classes of reductions, after neighbouring axes of one kind are merged (K kept, R reduced)."""
+    merged: list[tuple[bool, int]] = []
+    for axis, size in enumerate(layout.shape):
+        reduced = axis in layout.axes
+        if merged and merged[-1][0] == reduced:
+            merged[-1] = (reduced, merged[-1][1] * size)
+        else:
+            merged.append((reduced, size))
+    pattern = "".join("R" if reduced else "K" for reduced, _ in merged)
+    sizes = [size for _, size in merged]
+    if pattern in ("R", "KR"):
+        return SumOrder.ROWS, sizes[-1]
+    if pattern == "KRK" and sizes[0] >= 2:
+        return SumOrder.GROUPS, sizes[1]
+    if pattern == "RKR" and sizes[1] >= 2:
+        return SumOrder.ROW_BLOCKS, sizes[2]
+    return SumOrder.SEQUENTIAL, prod(layout.shape[a] for a in layout.axes)

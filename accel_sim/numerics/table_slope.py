@@ -1,0 +1,12 @@
+"""The slope of a PReLU table."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class PReluSlope:
+    """One slope of a PReLU: scale * (code - zero_point)."""
+
+    code: int
+    scale: float
+    zero_point: int
