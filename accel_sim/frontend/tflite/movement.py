@@ -36,10 +36,7 @@ def _reshaped(call: Call) -> Shape | None:
     known = prod(n for n in stated if n != -1)
     if min(stated, default=1) < -1 or stated.count(-1) > 1 or known == 0:
         return None
-    if -1 in stated:
-        shape = tuple(call.x.size // known if n == -1 else n for n in stated)
-    else:
-        shape = stated
+    shape = tuple(call.x.size // known if n == -1 else n for n in stated)
     return shape if prod(shape) == call.x.size else None
 
 
