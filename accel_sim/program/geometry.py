@@ -12,6 +12,8 @@ A command is `batches` independent products [rows x reduction] @ [reduction x co
 from dataclasses import dataclass
 from math import gcd, prod
 
+import numpy as np
+
 from accel_sim.program.commands import Convolve, MatrixMultiply, TransposeConvolve
 from accel_sim.program.operands import Operand
 
@@ -69,19 +71,64 @@ def weight_zero_points(command: MatrixCommand) -> tuple[int, ...]:
     return command.b_zero_point if isinstance(command, MatrixMultiply) else command.weight_zero_point
 
 
+def block_input_bytes(command: MatrixCommand, first: int, last: int) -> int:
+    """Bytes of input that matrix rows first..last (inclusive) read, all groups: whole image rows, or a part of one."""
+    item = np.dtype(matrix_operands(command)[0].dtype).itemsize
+    if isinstance(command, MatrixMultiply):
+        return (last - first + 1) * matrix_shape(command).reduction * item
+    begin, end = input_rows(command, first, last)
+    return (end - begin) * _columns_read(command, first, last) * command.input.shape[3] * item
+
+
+def blocks_input_bytes(command: MatrixCommand) -> tuple[list[int], list[int]]:
+    """For each block of `tiling.rows` matrix rows: the bytes it reads, and those that the block before did not."""
+    shape, size = matrix_shape(command), command.tiling.rows
+    held, new = [], []
+    before_end = 0
+    for first in range(0, shape.rows, size):
+        last = min(first + size, shape.rows) - 1
+        held.append(block_input_bytes(command, first, last))
+        new.append(held[-1])
+        if not isinstance(command, MatrixMultiply):
+            begin, end = input_rows(command, first, last)
+            if end > begin and _columns_read(command, first, last) == command.input.shape[2]:
+                new[-1] = held[-1] // (end - begin) * max(end - max(begin, before_end), 0)
+                before_end = end
+    return held, new
+
+
 def input_rows(command: Convolve | TransposeConvolve, first: int, last: int) -> tuple[int, int]:
     """The image rows [begin, end), counted over all images, that matrix rows first..last (inclusive) read."""
     images, height, _, _ = command.input.shape
-    _, out_height, out_width, _ = command.output_to.shape
-    if isinstance(command, TransposeConvolve):  # a matrix row is a pixel of one phase
-        out_height, out_width = (
-            -(-out_height // command.window.strides[0]),
-            -(-out_width // command.window.strides[1]),
-        )
-    (image_a, row_a), (image_b, row_b) = (divmod(pixel // out_width, out_height) for pixel in (first, last))
+    (image_a, row_a), (image_b, row_b) = _output_row(command, first), _output_row(command, last)
     begin = image_a * height + min(max(_taps(command, row_a)[0], 0), height)
     end = image_b * height + min(max(_taps(command, row_b)[1] + 1, 0), height)
     return begin, max(begin, min(end, images * height))
+
+
+def _pixel_grid(command: Convolve | TransposeConvolve) -> tuple[int, int]:
+    """Height and width that matrix rows count: output pixels, or those of one phase."""
+    _, height, width, _ = command.output_to.shape
+    if isinstance(command, Convolve):
+        return height, width
+    return -(-height // command.window.strides[0]), -(-width // command.window.strides[1])
+
+
+def _output_row(command: Convolve | TransposeConvolve, pixel: int) -> tuple[int, int]:
+    """Image and row of a matrix row."""
+    height, width = _pixel_grid(command)
+    return divmod(pixel // width, height)
+
+
+def _columns_read(command: Convolve | TransposeConvolve, first: int, last: int) -> int:
+    """Image columns that matrix rows first..last read: all of them, or, inside one output row, a part."""
+    width, window = command.input.shape[2], command.window
+    if _output_row(command, first) != _output_row(command, last) or _pixel_grid(command)[1] == last - first + 1:
+        return width
+    steps, reach = last - first, (window.kernel[1] - 1) * window.dilations[1]
+    if isinstance(command, Convolve):
+        return min(width, steps * window.strides[1] + reach + 1)
+    return min(width, steps + reach // window.strides[1] + 2)
 
 
 def _taps(command: Convolve | TransposeConvolve, row: int) -> tuple[int, int]:

@@ -1,0 +1,30 @@
+"""The cycle model: how long each command of a Program takes on an accelerator, what it moves, what it costs.
+
+Nothing here looks at data: time follows from the command (shapes, tiling, recipes) and the AcceleratorConfig alone.
+
+- Matrix commands: `timing_matrix`, on the closed forms of the grid in `timing_grid`.
+- Everything else: `timing_vector`, a stream through the vector unit or the DMA.
+- Transfers beside computation: `timing_transfers`. Energy: `timing_energy`.
+
+Commands run one after the other: the first transfer of a command does not overlap the previous command.
+"""
+
+from accel_sim.hardware import AcceleratorConfig
+from accel_sim.program import Command, Convolve, MatrixMultiply, Program, TransposeConvolve
+from accel_sim.sim.timing_matrix import time_matrix
+from accel_sim.sim.timing_types import CommandTiming
+from accel_sim.sim.timing_vector import time_vector
+
+__all__ = ["CommandTiming", "time_command", "time_program"]
+
+
+def time_command(command: Command, hardware: AcceleratorConfig) -> CommandTiming:
+    """Cycles, traffic and energy of one command."""
+    if isinstance(command, Convolve | TransposeConvolve | MatrixMultiply):
+        return time_matrix(command, hardware)
+    return time_vector(command, hardware)
+
+
+def time_program(program: Program, hardware: AcceleratorConfig) -> tuple[CommandTiming, ...]:
+    """The timing of each command, in order; their sum is the network's latency for one run of its own batch."""
+    return tuple(time_command(command, hardware) for command in program.commands)

@@ -1,0 +1,50 @@
+"""Transfers beside computation.
+
+Steps t = 0..T-1 each need load[t] before and give store[t] after; busy[t] is the work between. DRAM has one channel.
+
+- Double-buffered: while step t works, its other buffer halves take the operands of step t+1 and give the results of
+  step t-1:  cycles = latency + load[0] + sum over t of max(busy[t], load[t+1] + store[t-1]) + store[T-1].
+  Requests are queued ahead, so the latency is seen once.
+- Otherwise everything waits for everything: cycles = sum over t of (latency + load[t] + busy[t] + store[t]), the
+  latency where there is something to load.
+
+stall = cycles - sum of busy: what transfers do not hide.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel_sim.hardware import MemoryConfig
+
+
+@dataclass(frozen=True)
+class Elapsed:
+    """Cycles of a sequence of steps, and how many of them waited for DRAM."""
+
+    cycles: int
+    stall_cycles: int
+
+
+def elapsed(
+    memory: MemoryConfig, load_bytes: NDArray[np.float64], busy: NDArray[np.int64], store_bytes: NDArray[np.float64]
+) -> Elapsed:
+    """Cycles of steps with these loads, work and stores (arrays [T], bytes, cycles, bytes)."""
+    load, store = load_bytes / memory.dram_bytes_per_cycle, store_bytes / memory.dram_bytes_per_cycle
+    if memory.double_buffered:
+        beside = np.zeros(busy.size)
+        beside[:-1] += load[1:]
+        beside[1:] += store[:-1]
+        latency = memory.dram_latency_cycles if load.any() else 0
+        total = latency + load[:1].sum() + np.maximum(busy, beside).sum() + store[-1:].sum()
+    else:
+        total = memory.dram_latency_cycles * np.count_nonzero(load_bytes) + load.sum() + busy.sum() + store.sum()
+    cycles = math.ceil(round(float(total), 6))  # not a cycle more for the last bits of a sum of fractions
+    return Elapsed(cycles, cycles - int(busy.sum()))
+
+
+def transfer_cycles(memory: MemoryConfig, size_bytes: int) -> int:
+    """Cycles of one transfer by itself, after its latency."""
+    return math.ceil(size_bytes / memory.dram_bytes_per_cycle)

@@ -1,0 +1,42 @@
+"""What the cycle model says about one command."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+TRAFFIC = (
+    "dram_read",
+    "dram_write",
+    "weight_sram_read",
+    "weight_sram_write",
+    "activation_sram_read",
+    "activation_sram_write",
+    "accumulator_sram_read",
+    "accumulator_sram_write",
+)
+"""The keys of `CommandTiming.traffic`."""
+
+
+@dataclass(frozen=True)
+class CommandTiming:
+    """Time and cost of one command.
+
+    Attributes:
+        cycles: from start to end, stalls included.
+        stall_cycles: of these, those in which grid or vector unit waited for DRAM; all of them in a pure transfer.
+        macs: multiply-accumulates of the command's arithmetic, those on padding included.
+        utilization: macs / (cycles * PEs), 0 to 1; None where the command does not use the grid.
+        traffic: bytes by memory and direction, keys as in TRAFFIC.
+        energy_pj: picojoule.
+    """
+
+    cycles: int
+    stall_cycles: int
+    macs: int
+    utilization: float | None
+    traffic: Mapping[str, int]
+    energy_pj: float
+
+    @property
+    def compute_cycles(self) -> int:
+        """Cycles in which grid or vector unit worked, filling and draining included."""
+        return self.cycles - self.stall_cycles
