@@ -1,0 +1,141 @@
+"""Calibration data: from what a user has (arrays, dictionaries, streams, an .npz file) to samples of the graph's size.
+
+Samples come one at a time, so memory does not grow with the amount of data.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel_sim.errors import Fault, QuantizationError
+from accel_sim.ir import Graph, Tensor
+
+Sample = dict[str, NDArray[np.float32]]
+"""One run's inputs by name: float32, stored layout, exactly the shapes of the graph."""
+
+Batch = NDArray[Any] | Mapping[str, NDArray[Any]]
+Calibration = Batch | Iterable[Batch] | str | Path
+"""Float arrays in the file's own layout (NCHW for ONNX) whose first axis is any multiple of the input's: an array (for
+a graph with one input), a dictionary by input name, an iterable of either, or the path of an .npz file."""
+
+
+def samples(graph: Graph, calibration: Calibration) -> Iterator[Sample]:
+    """The data cut into runs of the graph, in order.
+
+    Raises:
+        QuantizationError: no data at all; or, at the first batch that has any, all of its faults: unknown or missing
+            names, shapes, types that are not float, NaN or infinite values.
+    """
+    empty = True
+    for number, batch in enumerate(_batches(calibration)):
+        arrays = _named(graph, batch)
+        faults = [f for name, array in arrays.items() for f in _array_faults(graph, name, array)]
+        faults += [Fault("calibration", n, "every input needs data") for n in graph.inputs if n not in arrays]
+        if faults:
+            raise QuantizationError(f"calibration batch {number}", faults)
+        for sample in _cut(graph, arrays, number):
+            empty = False
+            yield sample
+    if empty:
+        raise QuantizationError("calibration", [Fault("calibration", "no samples", "at least one sample is needed")])
+
+
+def sample_count(graph: Graph, calibration: Calibration) -> int | None:
+    """How many runs `samples` yields, None where only reading the stream could tell."""
+    try:
+        if isinstance(calibration, np.ndarray):
+            return len(calibration) // max(1, graph.tensors[graph.inputs[0]].shape[0])
+        if isinstance(calibration, Mapping):
+            return min(len(a) // max(1, graph.tensors[n].shape[0]) for n, a in calibration.items() if n in graph.inputs)
+    except (TypeError, IndexError, ValueError):  # a faulty batch: `samples` says what is wrong with it
+        return None
+    return None
+
+
+def _batches(calibration: Calibration) -> Iterator[Any]:
+    if isinstance(calibration, str | Path):
+        yield load_npz(Path(calibration))
+    elif isinstance(calibration, np.ndarray | Mapping):
+        yield calibration
+    elif isinstance(calibration, Iterable):
+        yield from calibration
+    else:
+        rule = "is an array, a dictionary of arrays, an iterable of these, or the path of an .npz file"
+        raise QuantizationError("calibration", [Fault("calibration", type(calibration).__name__, rule)])
+
+
+def load_npz(path: Path) -> dict[str, NDArray[Any]]:
+    """All arrays of an .npz file.
+
+    Raises:
+        QuantizationError: a file that is missing, damaged, of another kind, or holds Python objects.
+    """
+    try:
+        content = np.load(path, allow_pickle=False)
+        if isinstance(content, np.ndarray):
+            raise ValueError("holds one array without a name")
+        with content as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError, EOFError, BadZipFile, KeyError, NotImplementedError) as error:
+        fault = Fault(str(path), str(error) or type(error).__name__, "is a readable .npz file of named arrays")
+        raise QuantizationError("calibration", [fault]) from None
+
+
+def _named(graph: Graph, batch: Any) -> dict[str, Any]:
+    if isinstance(batch, Mapping):
+        return dict(batch)
+    if len(graph.inputs) == 1:
+        return {graph.inputs[0]: batch}
+    rule = f"a graph with {len(graph.inputs)} inputs takes arrays by name: {', '.join(graph.inputs)}"
+    raise QuantizationError("calibration", [Fault("calibration", "an array without a name", rule)])
+
+
+def _array_faults(graph: Graph, name: str, array: Any) -> Iterator[Fault]:
+    where = f"calibration {name!r}"
+    if name not in graph.inputs:
+        yield Fault(where, f"not among {', '.join(map(repr, graph.inputs))}", "names an input of the graph")
+        return
+    if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+        kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+        yield Fault(where, str(kind), "is an array of floats", "preprocess it as the network expects")
+        return
+    wanted = file_shape(graph.tensors[name])
+    if not _is_multiple(array.shape, wanted):
+        yield Fault(where, str(list(array.shape)), f"has the shape {list(wanted)}, or a multiple of its first axis")
+    elif not np.isfinite(array).all():
+        yield Fault(where, f"{np.count_nonzero(~np.isfinite(array))} values", "all values are finite")
+
+
+def file_shape(tensor: Tensor) -> tuple[int, ...]:
+    """A tensor's shape in the file's own axis order."""
+    if not tensor.file_axes:
+        return tensor.shape
+    return tuple(tensor.shape[tensor.file_axes.index(axis)] for axis in range(len(tensor.shape)))
+
+
+def _is_multiple(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    if not wanted or not shape:
+        return shape == wanted
+    whole = shape[0] % wanted[0] == 0 if wanted[0] else shape[0] == 0
+    return len(shape) == len(wanted) and shape[1:] == wanted[1:] and whole
+
+
+def _cut(graph: Graph, arrays: Mapping[str, NDArray[Any]], number: int) -> Iterator[Sample]:
+    lengths = {n: file_shape(graph.tensors[n])[:1] for n in graph.inputs}
+    counts = {n: len(arrays[n]) // lengths[n][0] if lengths[n] and lengths[n][0] else 1 for n in graph.inputs}
+    if len(set(counts.values())) > 1:
+        fault = Fault("calibration", str(counts), "every input has the same number of samples")
+        raise QuantizationError(f"calibration batch {number}", [fault])
+    for index in range(next(iter(counts.values()), 0)):
+        yield {
+            n: np.ascontiguousarray(graph.tensors[n].from_file_layout(_slice(arrays[n], lengths[n], index)), np.float32)
+            for n in graph.inputs
+        }
+
+
+def _slice(array: NDArray[Any], length: tuple[int, ...], index: int) -> NDArray[Any]:
+    return array[index * length[0] : (index + 1) * length[0]] if length else array
