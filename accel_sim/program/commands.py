@@ -8,6 +8,7 @@ derived from the grids. The machine needs nothing but the command, the memories 
 from dataclasses import dataclass
 
 from accel_sim.numerics.elementwise import ElementwiseRecipe
+from accel_sim.numerics.float_convolution import FloatConvolution
 from accel_sim.numerics.pooling import AverageRecipe, MeanRecipe
 from accel_sim.numerics.requantization import Requantization
 from accel_sim.numerics.resize import BilinearRecipe
@@ -36,12 +37,15 @@ class Window:
 
 @dataclass(frozen=True)
 class Tiling:
-    """How the sequencer cuts a matrix command [M x K] @ [K x N] for grid and memories.
+    """How the sequencer cuts a matrix command [M x K] @ [K x N] (`geometry.matrix_shape`) for grid and memories.
+
+    It walks blocks of output pixels, in them tiles of output channels, in them tiles of the reduction.
 
     Attributes:
-        rows: output pixels (M) of a tile that are in the memories at once.
-        reduction: K elements of a tile; at most the grid's reduction extent.
-        columns: output channels (N) of a tile; at most the grid's output extent.
+        rows: output pixels (M) of a block, whose sums the accumulator memory holds at once; at most the grid's columns
+            where inputs are stationary.
+        reduction: K elements of a tile; at most the grid's rows, except where outputs are stationary.
+        columns: output channels (N) of a tile; at most the grid's columns, except where inputs are stationary.
     """
 
     rows: int
@@ -90,7 +94,9 @@ class TransposeConvolve(Command):
         for n, iy, ix, co, ky, kx, ci:           # weights: [Co,kh,kw,Ci/groups]
             oy, ox = iy*sh + ky*dh - pad_top, ix*sw + kx*dw - pad_left
             if inside: acc[n,oy,ox,co] += (x[n,iy,ix,ci] - zx) * (weights[co,ky,kx,ci] - zw[co])
-        y = output.apply(acc)
+        y = output.apply(acc)                    # or acc itself where output is None
+
+    With `float_accumulation` the command computes in float32 instead, as that recipe says, and `output` is None.
     """
 
     input: Operand
@@ -104,6 +110,7 @@ class TransposeConvolve(Command):
     wide_accumulator: bool
     output: Requantization | None
     tiling: Tiling
+    float_accumulation: FloatConvolution | None = None
 
 
 @dataclass(frozen=True)

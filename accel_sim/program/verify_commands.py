@@ -190,9 +190,12 @@ def _matrix_output(command: Convolve | TransposeConvolve | MatrixMultiply, chann
     ):
         if not 1 <= size <= max(limit, 1):
             yield Fault(f"tiling.{name}", str(size), f"is 1 to {max(limit, 1)}")
+    in_float = isinstance(command, TransposeConvolve) and command.float_accumulation is not None
     if command.output is not None:
         yield from _requantization(command.output, channels, command.output_to)
-    elif command.output_to.dtype not in ("int32", "int64"):
+        if in_float:
+            yield Fault("float_accumulation", "given", "takes the place of output")
+    elif not in_float and command.output_to.dtype not in ("int32", "int64"):
         yield Fault("output_to", command.output_to.dtype, "raw accumulators are int32 or int64")
 
 
