@@ -9,11 +9,11 @@ import numpy as np
 from accel_sim.ir import AveragePool2D, QuantParams
 from accel_sim.numerics.boundary import activation_bounds
 from accel_sim.numerics.derive_requantization import (
-    exact_requantization,
     fixed_point_multiplier,
     fixed_point_requantization,
     fixed_point_rounding,
     is_power_of_two,
+    rational_requantization,
 )
 from accel_sim.numerics.pooling import (
     AverageRecipe,
@@ -100,9 +100,9 @@ def derive_mean(
     if rule in (Arithmetic.FIXED_DOUBLE, Arithmetic.FIXED_SINGLE):
         return SumRequantization(offset, _tflite_mean(profile, ratio, count, y))
     exact = Fraction(x.scale[0]) / Fraction(y.scale[0])
-    if rule is Arithmetic.EXACT:
-        return SumRequantization(offset, exact_requantization(profile, rule, (exact / count,), zero, low, high))
-    raise refuse(profile, "reduction arithmetic", rule.value, "computes no mean")
+    if rule is Arithmetic.EXACT or (rule is Arithmetic.SHIFT and is_power_of_two(exact)):
+        return SumRequantization(offset, rational_requantization(rule, (exact / count,), zero, low, high))
+    raise refuse(profile, "reduction arithmetic", rule.value, "computes no mean of these scales")
 
 
 def _tflite_mean(profile: Profile, ratio: float, count: int, y: QuantParams) -> FixedPointRequantization:

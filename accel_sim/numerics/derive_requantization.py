@@ -26,6 +26,7 @@ from accel_sim.numerics.requantization import (
     Requantization,
     Rounding,
     ShiftRequantization,
+    TieRule,
 )
 
 Codes = tuple[int, ...]
@@ -112,8 +113,7 @@ def exact_requantization(
 ) -> Requantization:
     """Exact rational scales: one rounding half to even (EXACT), or one shift half up for powers of two (SHIFT)."""
     if rule is Arithmetic.EXACT:
-        numerators = tuple(s.numerator for s in scales)
-        return RationalRequantization(zero_point, low, high, numerators, tuple(s.denominator for s in scales))
+        return rational_requantization(rule, scales, zero_point, low, high)
     if not all(is_power_of_two(s) for s in scales):
         raise refuse(profile, "scale ratio", str(max(map(float, scales))), "is a power of two")
     # Every channel shifts by the largest shift; a channel that needs less multiplies first, which loses no bit.
@@ -121,6 +121,15 @@ def exact_requantization(
     multipliers = tuple(int(s * (1 << shift)) for s in scales)
     half = 1 << (shift - 1) if shift else 0
     return ShiftRequantization(zero_point, low, high, multipliers, (half,), shift)
+
+
+def rational_requantization(
+    rule: Arithmetic, scales: tuple[Fraction, ...], zero_point: int, low: Codes, high: Codes
+) -> RationalRequantization:
+    """Exact rational scales of any kind: halves to even (EXACT) or up (SHIFT: means and interpolation divide)."""
+    numerators, denominators = tuple(s.numerator for s in scales), tuple(s.denominator for s in scales)
+    ties = TieRule.HALF_EVEN if rule is Arithmetic.EXACT else TieRule.HALF_UP
+    return RationalRequantization(zero_point, low, high, numerators, denominators, ties)
 
 
 def fixed_point_requantization(

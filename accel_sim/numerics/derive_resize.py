@@ -13,9 +13,10 @@ from math import lcm
 import numpy as np
 
 from accel_sim.ir import CoordinateMode, NearestRounding, QuantParams, ResizeBilinear, ResizeNearest
-from accel_sim.numerics.derive_requantization import exact_requantization, fixed_point_requantization
+from accel_sim.numerics.derive_requantization import fixed_point_requantization, rational_requantization
 from accel_sim.numerics.floats import round_half_away_scalar
 from accel_sim.numerics.profiles import Arithmetic, Profile, refuse
+from accel_sim.numerics.requantization import Requantization
 from accel_sim.numerics.resize import (
     BilinearRecipe,
     FixedPointBilinear,
@@ -79,10 +80,9 @@ def _exact(
     (row, y_unit), (column, x_unit) = (_rational_axis(op.coordinates, *size) for size in sizes)
     rule, zero, low, high = profile.resize, y.zero_point[0], (y.low,), (y.high,)
     exact = Fraction(x.scale[0]) / Fraction(y.scale[0]) / (y_unit * x_unit)
-    if rule is Arithmetic.EXACT:
-        output = exact_requantization(profile, rule, (exact,), zero, low, high)
-    elif rule is Arithmetic.SHIFT:  # weights are no powers of two in general: rounded half even, once
-        output = exact_requantization(profile, Arithmetic.EXACT, (exact,), zero, low, high)
+    output: Requantization
+    if rule in (Arithmetic.EXACT, Arithmetic.SHIFT):
+        output = rational_requantization(rule, (exact,), zero, low, high)
     elif rule is Arithmetic.TOSA:
         output = fixed_point_requantization(profile, rule, (float(exact),), zero, low, high)
     else:

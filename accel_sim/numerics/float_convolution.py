@@ -1,7 +1,7 @@
 """Transposed convolution as ONNX Runtime computes it on quantized tensors: in float32, between DQ and Q.
 
-There is no integer kernel, so bytes follow from the order in which float32 numbers are multiplied and added (MLAS sgemm,
-then col2im). `apply` is that order.
+There is no integer kernel, so bytes follow from the order in which float32 numbers are multiplied and added (MLAS
+sgemm, then col2im). `apply_transposed` is that order.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class FloatConvolution:
 
         x = f32((codes - input_zero_point) * input_scale);  w likewise, per output channel
         for each group, as a matrix product over input channels:
-            several input pixels: blocks of 128 channels, each a chain t = fma(w, x, t) from t = 0; blocks added in order
+            several input pixels: blocks of 128 channels, each a chain t = fma(w, x, t) from 0; blocks added in order
             one input pixel: groups of 4, then 2, then 1 channels: t = f32(w*x), t = f32(t + f32(w*x)); groups in order
         y = 0; for ky, kx, pixel: y[oy, ox] = f32(y + product)      # oy = iy*sh + ky*dh - top; outside is dropped
         y = f32(y + f32(f32(bias) * f32(bias_scale)))               # where there is a bias

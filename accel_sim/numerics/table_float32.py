@@ -26,7 +26,7 @@ from accel_sim.ir import (
 from accel_sim.numerics.floats import dequantize_float32, quantize_float32, round_half_away
 from accel_sim.numerics.profiles import Arithmetic, Profile
 from accel_sim.numerics.table_slope import PReluSlope
-from accel_sim.numerics.transcendental import exponential, hyperbolic_tangent
+from accel_sim.numerics.transcendental import exponential, hyperbolic_tangent, logistic
 
 _F = np.float32
 Float32s = NDArray[np.float32]
@@ -40,7 +40,8 @@ def float32_table(
     if isinstance(op, Concat | Requantize) and x == y:
         return codes
     with np.errstate(over="ignore", under="ignore"):
-        real = real_function(dequantize_float32(codes, x.scale[0], x.zero_point[0]), op, slope)
+        values = dequantize_float32(codes, x.scale[0], x.zero_point[0])
+        real = _logistic(values) if isinstance(op, Logistic) else real_function(values, op, slope)
         return quantize_float32(real, y.scale[0], y.zero_point[0], y.low, y.high)
 
 
@@ -63,7 +64,7 @@ def divided_table(op: Operator, x: QuantParams, y: QuantParams) -> NDArray[np.in
 
 
 def real_function(v: Float32s, op: Operator, slope: PReluSlope | None) -> Float32s:
-    """The operator on float32 numbers, one rounding per operation."""
+    """The operator on float32 numbers, one rounding per operation (logistic: as TFLite computes it)."""
     match op:
         case Logistic():
             return _F(1) / (_F(1) + _exp(-v))
@@ -90,6 +91,12 @@ def _hard_sigmoid(v: Float32s, alpha: float, beta: float) -> Float32s:
     return result
 
 
+def _logistic(v: Float32s) -> Float32s:
+    """The logistic function rounded to float32."""
+    return np.array([float(logistic(Fraction(float(t)))) for t in v]).astype(_F)
+
+
 def _exp(v: Float32s) -> Float32s:
     """exp rounded to float32; above float32's range infinity, whose reciprocal is 0."""
-    return np.array([float(exponential(Fraction(float(t)))) for t in v]).astype(_F)
+    with np.errstate(over="ignore", under="ignore"):
+        return np.array([float(exponential(Fraction(float(t)))) for t in v]).astype(_F)
