@@ -75,5 +75,5 @@ def _fresh(wish: str, taken: Mapping[str, object] | set[str]) -> str:
 
 def float_constant(name: str, values: NDArray[np.floating], file_axes: tuple[int, ...] = ()) -> Tensor:
     """A constant float32 tensor from values of any float type."""
-    data = np.ascontiguousarray(values, np.float32)
+    data = np.asarray(values, np.float32, order="C")
     return Tensor(name, data.shape, ElementType.FLOAT32, None, data, file_axes)

@@ -45,7 +45,7 @@ class ModelBuilder:
         key = (str(values.dtype), values.shape, values.tobytes())
         if key not in self._constants:
             self._constants[key] = self.fresh(wish)
-            self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(values), self._constants[key]))
+            self.initializers.append(numpy_helper.from_array(np.asarray(values, order="C"), self._constants[key]))
         return self._constants[key]
 
     def integers(self, values: Iterable[int], wish: str) -> str:

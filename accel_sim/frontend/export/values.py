@@ -225,7 +225,7 @@ def _codes_in(tensor: Tensor, order: Order) -> NDArray[np.generic]:
     """A constant's contents in an order, in the file's container."""
     dtype = tensor.element.dtype if tensor.quant is None else container(tensor.quant)
     perm = permutation(stored_order(len(order)), order)
-    return np.ascontiguousarray(tensor.constant.transpose(perm).astype(dtype))
+    return np.asarray(tensor.constant.transpose(perm), dtype, order="C")
 
 
 def _with_rank(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
