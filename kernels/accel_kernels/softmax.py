@@ -1,0 +1,147 @@
+"""Softmax of codes along the last axis. Exponentials come from a table indexed by the distance to the row's maximum."""
+
+from typing import Any
+
+import numpy as np
+
+from accel_kernels._jit import kernel
+from accel_kernels.integers import clamp, wrap32
+
+Array = Any
+
+_INT32_MAX = (1 << 31) - 1
+_NEWTON_START = 1515870810  # 48/17 in Q2.29
+_NEWTON_SLOPE = -1010580540  # -32/17 in Q2.29
+_ONE_Q2 = 1 << 29
+
+
+@kernel
+def softmax_fixed(x: Array, exponentials: Array, low: int, high: int, output_bits: int, codes: Array) -> None:
+    """gemmlowp's fixed-point softmax.
+
+    Args:
+        x: [rows, n] codes, n < 2^13.
+        exponentials: int64, Q0.31, by max - x; -1 where the difference is too large to count.
+        low, high: range of the output. output_bits: 8 or 16.
+        codes: [rows, n].
+    """
+    for i in range(x.shape[0]):
+        top = _largest(x[i])
+        total = np.int64(0)
+        for k in range(x.shape[1]):
+            e = exponentials[top - np.int64(x[i, k])]
+            total += _divide_by_power_of_two(e, 12) if e >= 0 else 0
+        headroom = 32 - _bit_length(total)
+        inverse = _one_over_one_plus(wrap32((total << headroom) - (1 << 31)))
+        for k in range(x.shape[1]):
+            e = exponentials[top - np.int64(x[i, k])]
+            share = _divide_by_power_of_two(_multiply(inverse, max(e, 0)), 12 - headroom + 31 - output_bits)
+            codes[i, k] = clamp(share + low, low, high) if e >= 0 else low
+
+
+@kernel
+def softmax_table16(x: Array, exponentials: Array, reciprocals: Array, codes: Array) -> None:
+    """TFLite's int16 softmax.
+
+    Args:
+        x: [rows, n] int16 codes.
+        exponentials: int64, Q0.15, by max - x. reciprocals: int64 [513], samples of 1 / (1 + x) (interpolated).
+        codes: [rows, n] int16.
+    """
+    for i in range(x.shape[0]):
+        top = _largest(x[i])
+        total = np.int64(0)
+        for k in range(x.shape[1]):
+            total += exponentials[top - np.int64(x[i, k])]
+        headroom = 32 - _bit_length(total)
+        shifted = ((total << (headroom - 1)) + (1 << 13)) >> 14
+        inverse = _interpolate(reciprocals, clamp(shifted - ((1 << 15) + (1 << 16)), -32768, 32767))
+        right = 31 - headroom
+        for k in range(x.shape[1]):
+            share = (exponentials[top - np.int64(x[i, k])] * inverse + (np.int64(1) << (right - 1))) >> right
+            codes[i, k] = clamp(share, 0, 32767)
+
+
+@kernel
+def softmax_float32(
+    x: Array, exponentials: Array, output_scale: np.float32, zero_point: int, low: int, high: int, codes: Array
+) -> None:
+    """codes = clamp(rint(f32(f32(e * output_scale) / sum)) + zero_point, low, high); sequential float32 sum.
+
+    exponentials: float32, by max - x.
+    """
+    for i in range(x.shape[0]):
+        top = _largest(x[i])
+        total = np.float32(0)
+        for k in range(x.shape[1]):
+            total = total + exponentials[top - np.int64(x[i, k])]
+        for k in range(x.shape[1]):
+            share = np.rint(exponentials[top - np.int64(x[i, k])] * output_scale / total)
+            codes[i, k] = clamp(np.int64(share) + zero_point, low, high)
+
+
+@kernel
+def softmax_float64(
+    x: Array, exponentials: Array, scale: float, zero_point: int, low: int, high: int, codes: Array
+) -> None:
+    """codes = clamp(rint(f64(f64(e / sum) / scale)) + zero_point, low, high); sequential double sum.
+
+    exponentials: float64, by max - x.
+    """
+    for i in range(x.shape[0]):
+        top = _largest(x[i])
+        total = 0.0
+        for k in range(x.shape[1]):
+            total = total + exponentials[top - np.int64(x[i, k])]
+        for k in range(x.shape[1]):
+            multiple = exponentials[top - np.int64(x[i, k])] / total / scale
+            limited = min(max(multiple, float(low - zero_point)), float(high - zero_point))
+            codes[i, k] = np.int64(np.rint(limited)) + zero_point
+
+
+@kernel
+def _largest(x: Array) -> np.int64:
+    top = np.int64(x[0])
+    for k in range(1, x.size):
+        top = max(top, np.int64(x[k]))
+    return top
+
+
+@kernel
+def _bit_length(x: np.int64) -> int:
+    length = 0
+    while x > 0:
+        x >>= 1
+        length += 1
+    return length
+
+
+@kernel
+def _multiply(a: np.int64, b: np.int64) -> np.int64:
+    """gemmlowp's SaturatingRoundingDoublingHighMul; the one saturating case does not occur here."""
+    return (a * b + (1 << 30)) >> 31
+
+
+@kernel
+def _divide_by_power_of_two(x: np.int64, exponent: int) -> np.int64:
+    """gemmlowp's RoundingDivideByPOT of x >= 0: halves up."""
+    mask = (np.int64(1) << exponent) - 1
+    return (x >> exponent) + np.int64(x & mask > mask >> 1)
+
+
+@kernel
+def _one_over_one_plus(a: np.int64) -> np.int64:
+    """gemmlowp's one_over_one_plus_x_for_x_in_0_1: three Newton steps in Q2.29."""
+    half = (a + _INT32_MAX + 1) >> 1
+    x = _NEWTON_START + _multiply(half, np.int64(_NEWTON_SLOPE))
+    for _ in range(3):
+        error = _ONE_Q2 - _multiply(half, x)
+        x = wrap32(x + clamp(_multiply(x, error) * 4, -_INT32_MAX - 1, _INT32_MAX))
+    return clamp(x * 2, -_INT32_MAX - 1, _INT32_MAX)
+
+
+@kernel
+def _interpolate(table: Array, x: np.int64) -> np.int64:
+    index = 256 + (x >> 7)
+    slope = ((table[index + 1] - table[index]) << 48) >> 48
+    return ((table[index] + ((slope * (x & 127) + 64) >> 7)) << 48) >> 48
