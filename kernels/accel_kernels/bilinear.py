@@ -1,13 +1,13 @@
-"""Bilinear resizing of codes. Axes are int64 arrays: source indices below and above, and the weight of the one above."""
+"""Bilinear resizing of codes.
 
-from typing import Any
+An axis is int64 arrays: source indices below and above, and the weight of the one above.
+"""
 
 import numpy as np
 
 from accel_kernels._jit import kernel
+from accel_kernels._types import Array, Float32, Int64
 from accel_kernels.integers import wrap
-
-Array = Any
 
 
 @kernel
@@ -16,17 +16,17 @@ def bilinear_sums(
     top: Array,
     bottom: Array,
     y_weight: Array,
-    y_unit: int,
+    y_unit: Int64,
     left: Array,
     right: Array,
     x_weight: Array,
-    x_unit: int,
-    offset: int,
+    x_unit: Int64,
+    offset: Int64,
     sums: Array,
 ) -> None:
     """sums[n, oy, ox, c] = sum of the four corners times their integer weights - offset.
 
-    Args:
+    Operands:
         image: [N, H, W, C] codes.
         y_weight, x_weight: int64, of units y_unit and x_unit.
         sums: int32 or int64 [N, Ho, Wo, C], wide enough.
@@ -50,7 +50,7 @@ def bilinear_sums(
 
 
 @kernel
-def divide_2_20_half_away(sums: Array, spare: int, mask: int, codes: Array) -> None:
+def divide_2_20_half_away(sums: Array, spare: Int64, mask: Int64, codes: Array) -> None:
     """codes[i] = sums[i] / 2^20, halves away from zero, wrapped to 64 - spare bits, masked."""
     for i in range(codes.size):
         total = np.int64(sums[i])
@@ -90,12 +90,12 @@ def bilinear_float32(
     left: Array,
     right: Array,
     x_weight: Array,
-    input_scale: np.float32,
-    input_zero: int,
-    scale: np.float32,
-    zero_point: int,
-    low: np.float32,
-    high: np.float32,
+    input_scale: Float32,
+    input_zero: Int64,
+    scale: Float32,
+    zero_point: Int64,
+    low: Float32,
+    high: Float32,
     codes: Array,
 ) -> None:
     """ONNX Runtime's: r = (gx*gy)*x00 + (fx*gy)*x01 + (gx*fy)*x10 + (fx*fy)*x11 of dequantized codes, in float32.

@@ -1,13 +1,10 @@
 """Element-wise functions of two arrays of codes, in float32, rounded half to even once per operation."""
 
-from typing import Any
-
 import numpy as np
 
 from accel_kernels._jit import kernel
+from accel_kernels._types import Array, Float32, Int64
 from accel_kernels.fma_float32 import fused_multiply_add
-
-Array = Any
 
 ADD, SUBTRACT, MULTIPLY, MINIMUM, MAXIMUM = range(5)
 """Functions of `binary_float32`."""
@@ -16,12 +13,12 @@ ADD, SUBTRACT, MULTIPLY, MINIMUM, MAXIMUM = range(5)
 @kernel
 def sum_fused_float32(
     a: Array,
-    a_ratio: np.float32,
+    a_ratio: Float32,
     b: Array,
-    b_ratio: np.float32,
-    constant: np.float32,
-    low: np.float32,
-    high: np.float32,
+    b_ratio: Float32,
+    constant: Float32,
+    low: Float32,
+    high: Float32,
     codes: Array,
 ) -> None:
     """codes[i] = clamp(rint(fma(a[i], a_ratio, fma(b[i], b_ratio, constant))), low, high)."""
@@ -34,13 +31,13 @@ def sum_fused_float32(
 @kernel
 def product_float32(
     a: Array,
-    a_zero: int,
+    a_zero: Int64,
     b: Array,
-    b_zero: int,
-    ratio: np.float32,
-    zero_point: np.float32,
-    low: np.float32,
-    high: np.float32,
+    b_zero: Int64,
+    ratio: Float32,
+    zero_point: Float32,
+    low: Float32,
+    high: Float32,
     codes: Array,
 ) -> None:
     """codes[i] = clamp(rint(f32(f32(f32(a[i] - a_zero) * f32(b[i] - b_zero)) * ratio) + zero_point), low, high)."""
@@ -52,18 +49,18 @@ def product_float32(
 @kernel
 def binary_float32(
     a: Array,
-    a_scale: np.float32,
-    a_zero: int,
+    a_scale: Float32,
+    a_zero: Int64,
     b: Array,
-    b_scale: np.float32,
-    b_zero: int,
-    function: int,
-    clip_low: np.float32,
-    clip_high: np.float32,
-    scale: np.float32,
-    zero_point: int,
-    low: np.float32,
-    high: np.float32,
+    b_scale: Float32,
+    b_zero: Int64,
+    function: Int64,
+    clip_low: Float32,
+    clip_high: Float32,
+    scale: Float32,
+    zero_point: Int64,
+    low: Float32,
+    high: Float32,
     codes: Array,
 ) -> None:
     """Both operands dequantized, the function limited to [clip_low, clip_high], quantized.
@@ -78,7 +75,7 @@ def binary_float32(
 
 
 @kernel
-def _apply(function: int, left: np.float32, right: np.float32) -> np.float32:
+def _apply(function: Int64, left: Float32, right: Float32) -> Float32:
     if function == ADD:
         return left + right
     if function == SUBTRACT:

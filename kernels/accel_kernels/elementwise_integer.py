@@ -1,22 +1,19 @@
 """Element-wise functions of two arrays of codes, in integers. Sums and products give accumulators to be requantized."""
 
-from typing import Any
-
 import numpy as np
 
 from accel_kernels._jit import kernel
+from accel_kernels._types import Array, Int64
 from accel_kernels.integers import clamp, wrap32
 from accel_kernels.requantize_exact import rescale_exact
 from accel_kernels.requantize_fixed import ADDEND, LEFT, MULTIPLIER, RIGHT, SIGN_ADDEND, rescale
 
-Array = Any
-
 
 @kernel
-def sum_fixed(a: Array, a_zero: int, a_table: Array, b: Array, b_zero: int, b_table: Array, sums: Array) -> None:
+def sum_fixed(a: Array, a_zero: Int64, a_table: Array, b: Array, b_zero: Int64, b_table: Array, sums: Array) -> None:
     """sums[i] = wrap32(rescale(a[i] - a_zero) + rescale(b[i] - b_zero)), in fixed point.
 
-    Args:
+    Operands:
         a, b: [n] codes. a_zero, b_zero: their zero points.
         a_table, b_table: int64 [FIELDS], the parameters of `requantize_fixed.rescale`.
         sums: int32 [n].
@@ -28,7 +25,9 @@ def sum_fixed(a: Array, a_zero: int, a_table: Array, b: Array, b_zero: int, b_ta
 
 
 @kernel
-def difference_fixed(a: Array, a_zero: int, a_table: Array, b: Array, b_zero: int, b_table: Array, sums: Array) -> None:
+def difference_fixed(
+    a: Array, a_zero: Int64, a_table: Array, b: Array, b_zero: Int64, b_table: Array, sums: Array
+) -> None:
     """As `sum_fixed`, the second operand subtracted."""
     for i in range(sums.size):
         left = _rescale(np.int64(a[i]) - a_zero, a_table)
@@ -39,18 +38,18 @@ def difference_fixed(a: Array, a_zero: int, a_table: Array, b: Array, b_zero: in
 @kernel
 def sum_exact(
     a: Array,
-    a_zero: int,
+    a_zero: Int64,
     a_scale: Array,
-    a_sign: int,
+    a_sign: Int64,
     b: Array,
-    b_zero: int,
+    b_zero: Int64,
     b_scale: Array,
-    b_sign: int,
+    b_sign: Int64,
     half: Array,
-    ties: int,
-    zero_point: int,
-    low: int,
-    high: int,
+    ties: Int64,
+    zero_point: Int64,
+    low: Int64,
+    high: Int64,
     codes: Array,
 ) -> None:
     """codes[i] = clamp(round(a_sign (a[i] - a_zero) a_scale + b_sign (b[i] - b_zero) b_scale) + zero_point, low, high).
@@ -64,7 +63,7 @@ def sum_exact(
 
 
 @kernel
-def product(a: Array, a_zero: int, b: Array, b_zero: int, products: Array) -> None:
+def product(a: Array, a_zero: Int64, b: Array, b_zero: Int64, products: Array) -> None:
     """products[i] = (a[i] - a_zero) * (b[i] - b_zero); int32 or int64, wide enough."""
     for i in range(products.size):
         products[i] = (np.int64(a[i]) - a_zero) * (np.int64(b[i]) - b_zero)
@@ -85,12 +84,12 @@ def maximum(a: Array, b: Array, codes: Array) -> None:
 
 
 @kernel
-def subtract_zero_point(x: Array, zero_point: int, differences: Array) -> None:
+def subtract_zero_point(x: Array, zero_point: Int64, differences: Array) -> None:
     """differences[i] = x[i] - zero_point; int32 or int64, wide enough."""
     for i in range(differences.size):
         differences[i] = np.int64(x[i]) - zero_point
 
 
 @kernel
-def _rescale(x: np.int64, table: Array) -> np.int64:
+def _rescale(x: Int64, table: Array) -> Int64:
     return rescale(x, table[MULTIPLIER], table[LEFT], table[RIGHT], table[ADDEND], table[SIGN_ADDEND])

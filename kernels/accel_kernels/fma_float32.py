@@ -3,10 +3,11 @@
 import numpy as np
 
 from accel_kernels._jit import kernel
+from accel_kernels._types import Float32
 
 
 @kernel
-def fused_multiply_add(a: np.float32, b: np.float32, c: np.float32) -> np.float32:
+def fused_multiply_add(a: Float32, b: Float32, c: Float32) -> Float32:
     """a * b + c with one rounding.
 
     The product is exact in double. Its sum with c is rounded to odd: where the sum is inexact (Knuth's two-sum tells)

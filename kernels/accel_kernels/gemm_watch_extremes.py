@@ -4,23 +4,20 @@ The caller proves that no partial sum, bias included, leaves the accumulator; ov
 and saturating accumulators hold the same values.
 """
 
-from typing import Any
-
 import numpy as np
 
 from accel_kernels._jit import kernel
+from accel_kernels._types import Array, Int64
 from accel_kernels.lanes import HIGH, LANES, LOW, START, STATE, STEPS, note
-
-Array = Any
 
 
 @kernel
 def gemm_watch_extremes(
-    panel: Array, rows: int, weights: Array, bias: Array, column: int, accumulators: Array, record: Array
+    panel: Array, rows: Int64, weights: Array, bias: Array, column: Int64, accumulators: Array, record: Array
 ) -> None:
     """accumulators[i, column + n] = bias[n], then + panel[i, k] * weights[n, k] for k = 0, 1, ...
 
-    Args:
+    Operands:
         panel: [at least rows, K] int16, K a multiple of STEPS. weights: int16, from `pack_lanes`.
         bias: int64 [N].
         accumulators: int32 [at least rows, at least column + N].
@@ -55,7 +52,7 @@ def gemm_watch_extremes(
 
 @kernel
 def depthwise_watch_extremes(
-    panel: Array, rows: int, weights: Array, bias: Array, accumulators: Array, record: Array
+    panel: Array, rows: Int64, weights: Array, bias: Array, accumulators: Array, record: Array
 ) -> None:
     """accumulators[i, c] = bias[c], then + panel[i, t, c] * weights[t, c] for t = 0, 1, ...
 

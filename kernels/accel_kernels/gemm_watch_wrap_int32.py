@@ -4,25 +4,29 @@ An accumulator of p bits is held as its value + 2^(p-1), which lies in [0, 2^p):
 and its low p bits are what stays.
 """
 
-from typing import Any
-
 import numpy as np
 
 from accel_kernels._jit import kernel
+from accel_kernels._types import Array, Int64
 from accel_kernels.lanes import EVENTS, HIGH, LANES, LOW, START, STATE, STEPS, note
-
-Array = Any
 
 
 @kernel
 def gemm_watch_wrap(
-    panel: Array, rows: int, weights: Array, bias: Array, bits: int, column: int, accumulators: Array, record: Array
+    panel: Array,
+    rows: Int64,
+    weights: Array,
+    bias: Array,
+    bits: Int64,
+    column: Int64,
+    accumulators: Array,
+    record: Array,
 ) -> None:
     """accumulators[i, column + n] = bias[n], then + panel[i, k] * weights[n, k] for k = 0, 1, ...; each wraps.
 
     A bias that does not fit is one overflow for each accumulator that it is loaded into.
 
-    Args:
+    Operands:
         panel: [at least rows, K] int16, K a multiple of STEPS. weights: int16, from `pack_lanes`; |products| < 2^30.
         bias: int64 [N], |bias| < 2^62.
         bits: of the accumulator, 8 to 30.
@@ -69,7 +73,7 @@ def gemm_watch_wrap(
 
 @kernel
 def depthwise_watch_wrap(
-    panel: Array, rows: int, weights: Array, bias: Array, bits: int, accumulators: Array, record: Array
+    panel: Array, rows: Int64, weights: Array, bias: Array, bits: Int64, accumulators: Array, record: Array
 ) -> None:
     """accumulators[i, c] = bias[c], then + panel[i, t, c] * weights[t, c] for t = 0, 1, ...; each wraps.
 

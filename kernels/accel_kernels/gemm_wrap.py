@@ -4,21 +4,18 @@ A sum of products that wraps is the exact sum wrapped once, whatever the order: 
 order that the compiler finds fastest.
 """
 
-from typing import Any
-
 import numpy as np
 
 from accel_kernels._jit import kernel
+from accel_kernels._types import Array, Int64
 from accel_kernels.integers import wrap32
-
-Array = Any
 
 
 @kernel
-def gemm_wrap32(panel: Array, rows: int, weights: Array, bias: Array, column: int, accumulators: Array) -> None:
+def gemm_wrap32(panel: Array, rows: Int64, weights: Array, bias: Array, column: Int64, accumulators: Array) -> None:
     """accumulators[i, column + n] = wrap32(bias[n] + sum over k of panel[i, k] * weights[n, k]).
 
-    Args:
+    Operands:
         panel: [at least rows, K] int16 or int32. weights: [N, K], same type. |sum| < 2^63.
         bias: int64 [N].
         accumulators: int32 [at least rows, at least column + N].
@@ -29,7 +26,7 @@ def gemm_wrap32(panel: Array, rows: int, weights: Array, bias: Array, column: in
 
 
 @kernel
-def gemm_wrap64(panel: Array, rows: int, weights: Array, bias: Array, column: int, accumulators: Array) -> None:
+def gemm_wrap64(panel: Array, rows: Int64, weights: Array, bias: Array, column: Int64, accumulators: Array) -> None:
     """As `gemm_wrap32` with int64 accumulators."""
     for i in range(rows):
         for n in range(weights.shape[0]):
@@ -37,10 +34,10 @@ def gemm_wrap64(panel: Array, rows: int, weights: Array, bias: Array, column: in
 
 
 @kernel
-def depthwise_wrap32(panel: Array, rows: int, weights: Array, bias: Array, accumulators: Array) -> None:
+def depthwise_wrap32(panel: Array, rows: Int64, weights: Array, bias: Array, accumulators: Array) -> None:
     """accumulators[i, c] = wrap32(bias[c] + sum over taps t of panel[i, t, c] * weights[t, c]).
 
-    Args:
+    Operands:
         panel: [at least rows, taps, C] int16 or int32. weights: [taps, C], same type.
         bias: int64 [C].
         accumulators: int32 [at least rows, C].
@@ -55,7 +52,7 @@ def depthwise_wrap32(panel: Array, rows: int, weights: Array, bias: Array, accum
 
 
 @kernel
-def depthwise_wrap64(panel: Array, rows: int, weights: Array, bias: Array, accumulators: Array) -> None:
+def depthwise_wrap64(panel: Array, rows: Int64, weights: Array, bias: Array, accumulators: Array) -> None:
     """As `depthwise_wrap32` with int64 accumulators."""
     for i in range(rows):
         for c in range(weights.shape[1]):
@@ -66,7 +63,7 @@ def depthwise_wrap64(panel: Array, rows: int, weights: Array, bias: Array, accum
 
 
 @kernel
-def _dot(a: Array, b: Array) -> np.int64:
+def _dot(a: Array, b: Array) -> Int64:
     total = np.int64(0)
     for k in range(a.size):
         total += np.int64(a[k]) * np.int64(b[k])

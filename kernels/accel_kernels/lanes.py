@@ -1,13 +1,10 @@
 """Lanes: blocks of output channels that the watching kernels step through side by side, and the record they keep."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from accel_kernels._jit import kernel
-
-Array = Any
+from accel_kernels._types import Array, Int64
 
 LANES = 32
 """Output channels of a block."""
@@ -32,7 +29,7 @@ def pack_lanes(weights: NDArray[np.generic]) -> NDArray[np.generic]:
 
 
 @kernel
-def note(record: Array, low: Array, high: Array, offset: int) -> None:
+def note(record: Array, low: Array, high: Array, offset: Int64) -> None:
     """Widen the record to the extremes `low` and `high`, which are held values + offset."""
     for lane in range(low.size):
         record[0] = min(record[0], np.int64(low[lane]) - offset)

@@ -1,12 +1,9 @@
 """Means of dequantized codes in float32, in the orders of addition of ONNX Runtime's ReduceMean."""
 
-from typing import Any
-
 import numpy as np
 
 from accel_kernels._jit import kernel
-
-Array = Any
+from accel_kernels._types import Array, Float32, Int64
 
 ROWS, GROUPS, SEQUENTIAL = range(3)
 """Orders of addition. ROWS: contiguous rows in packets of 4 (Eigen), their sums one after the other. GROUPS: groups of
@@ -16,20 +13,20 @@ ROWS, GROUPS, SEQUENTIAL = range(3)
 @kernel
 def mean_float32(
     elements: Array,
-    order: int,
-    row: int,
-    input_scale: np.float32,
-    input_zero: int,
-    scale: np.float32,
-    zero_point: int,
-    low: np.float32,
-    high: np.float32,
+    order: Int64,
+    row: Int64,
+    input_scale: Float32,
+    input_zero: Int64,
+    scale: Float32,
+    zero_point: Int64,
+    low: Float32,
+    high: Float32,
     real: Array,
     codes: Array,
 ) -> None:
     """codes[j] = rint(clamp(f32(f32(sum / n) / scale), low, high)) + zero_point; sum of f32(f32(x - zero) * scale).
 
-    Args:
+    Operands:
         elements: [kept, n] codes.
         order: ROWS, GROUPS or SEQUENTIAL. row: length of a row of ROWS, a divisor of n.
         low, high: codes minus the zero point.
@@ -54,7 +51,7 @@ def mean_float32(
 
 
 @kernel
-def _sum_sequential(x: Array, first: int, end: int) -> np.float32:
+def _sum_sequential(x: Array, first: Int64, end: Int64) -> Float32:
     total = x[first]
     for i in range(first + 1, end):
         total = total + x[i]
@@ -62,7 +59,7 @@ def _sum_sequential(x: Array, first: int, end: int) -> np.float32:
 
 
 @kernel
-def _sum_groups(x: Array) -> np.float32:
+def _sum_groups(x: Array) -> Float32:
     total = np.float32(0)
     first = 0
     while first < x.size:
@@ -75,7 +72,7 @@ def _sum_groups(x: Array) -> np.float32:
 
 
 @kernel
-def _sum_packets(x: Array, start: int) -> np.float32:
+def _sum_packets(x: Array, start: Int64) -> Float32:
     """Packets of 4 from element `start` (the first aligned one) in two accumulators, then the ends."""
     start = min(start, x.size)
     packets = (x.size - start) // 4
@@ -94,7 +91,7 @@ def _sum_packets(x: Array, start: int) -> np.float32:
 
 
 @kernel
-def _lane(x: Array, first: int, packets: int, paired: int) -> np.float32:
+def _lane(x: Array, first: Int64, packets: Int64, paired: Int64) -> Float32:
     """One element of every packet: even packets, plus odd packets, plus the last one if it has no partner."""
     if packets == 1:
         return x[first]

@@ -4,21 +4,19 @@ Row i of a panel holds, for output pixel first + i, the elements in the order ky
 convolution accumulates. What lies outside the image is 0, which is what a zero point stands for.
 """
 
-from typing import Any
-
 import numpy as np
 
 from accel_kernels._jit import kernel
+from accel_kernels._types import Array, Int64
 
-Array = Any
 """An array; numba gives it the element type of each call."""
 
 
 @kernel
-def gather_panel(image: Array, geometry: Array, zero_point: int, first: int, rows: int, panel: Array) -> None:
+def gather_panel(image: Array, geometry: Array, zero_point: Int64, first: Int64, rows: Int64, panel: Array) -> None:
     """panel[i, (ky * kw + kx) * channels + c] = image[n, iy, ix, channel + c] - zero_point for output pixel first + i.
 
-    Args:
+    Operands:
         image: [N * H * W * C] codes of any integer type.
         geometry: int64: H, W, C, channel, channels, Ho, Wo, kh, kw, sh, sw, dh, dw, pad_top, pad_left.
         zero_point: subtracted from every code.
@@ -63,7 +61,7 @@ def gather_panel(image: Array, geometry: Array, zero_point: int, first: int, row
 
 @kernel
 def gather_transposed_panel(
-    image: Array, geometry: Array, zero_point: int, first: int, rows: int, panel: Array
+    image: Array, geometry: Array, zero_point: Int64, first: Int64, rows: Int64, panel: Array
 ) -> None:
     """The panel of a transposed convolution: what each output pixel receives, in the order of the input pixels.
 
@@ -98,7 +96,7 @@ def gather_transposed_panel(
 
 
 @kernel
-def expand_channels(panel: Array, rows: int, multiplier: int, expanded: Array) -> None:
+def expand_channels(panel: Array, rows: Int64, multiplier: Int64, expanded: Array) -> None:
     """expanded[i, j] = panel[i, j // multiplier]: a depthwise convolution with a channel multiplier as one without."""
     for i in range(rows):
         source, target = panel[i], expanded[i]
@@ -107,7 +105,7 @@ def expand_channels(panel: Array, rows: int, multiplier: int, expanded: Array) -
 
 
 @kernel
-def _copy_run(line: Array, start: int, zero_point: int, target: Array) -> None:
+def _copy_run(line: Array, start: Int64, zero_point: Int64, target: Array) -> None:
     """target[j] = line[start + j] - zero_point, 0 where that lies outside the line."""
     inside = min(max(-start, 0), target.size)
     end = max(min(line.size - start, target.size), inside)
@@ -117,6 +115,6 @@ def _copy_run(line: Array, start: int, zero_point: int, target: Array) -> None:
 
 
 @kernel
-def _copy(source: Array, zero_point: int, target: Array) -> None:
+def _copy(source: Array, zero_point: Int64, target: Array) -> None:
     for j in range(target.size):
         target[j] = np.int64(source[j]) - zero_point

@@ -1,21 +1,18 @@
 """Average pooling of codes: sums over windows, then one finishing kernel for each arithmetic."""
 
-from typing import Any
-
 import numpy as np
 
 from accel_kernels._jit import kernel
+from accel_kernels._types import Array, Float32, Int64
 from accel_kernels.integers import clamp
 from accel_kernels.requantize_exact import rescale_exact
 
-Array = Any
-
 
 @kernel
-def window_sums(image: Array, geometry: Array, pad_zero: int, sums: Array, counts: Array) -> None:
+def window_sums(image: Array, geometry: Array, pad_zero: Int64, sums: Array, counts: Array) -> None:
     """sums[pixel, c] = sum of the window's codes; counts[pixel] = how many; pixels numbered row-major over N, Ho, Wo.
 
-    Args:
+    Operands:
         image: [N * H * W * C] codes.
         geometry: int64, as `panels.gather_panel`, then pad_bottom, pad_right, and 1 where padding counts (with value
             pad_zero) or 0 where it does not.
@@ -60,7 +57,7 @@ def _add(source: Array, target: Array) -> None:
 
 
 @kernel
-def average_half_away(sums: Array, counts: Array, low: int, high: int, codes: Array) -> None:
+def average_half_away(sums: Array, counts: Array, low: Int64, high: Int64, codes: Array) -> None:
     """codes[p, c] = clamp(sums / counts, halves away from zero, low, high)."""
     for pixel in range(counts.size):
         n = counts[pixel]
@@ -72,7 +69,14 @@ def average_half_away(sums: Array, counts: Array, low: int, high: int, codes: Ar
 
 @kernel
 def average_reciprocal(
-    sums: Array, counts: Array, input_zero: int, scales: Array, zero_point: int, low: int, high: int, codes: Array
+    sums: Array,
+    counts: Array,
+    input_zero: Int64,
+    scales: Array,
+    zero_point: Int64,
+    low: Int64,
+    high: Int64,
+    codes: Array,
 ) -> None:
     """codes[p, c] = clamp(((sums - n * input_zero) * m + 2^(s-1) >> s) + zero_point, low, high).
 
@@ -90,13 +94,13 @@ def average_reciprocal(
 def average_exact(
     sums: Array,
     counts: Array,
-    input_zero: int,
+    input_zero: Int64,
     scales: Array,
     halves: Array,
-    ties: int,
-    zero_point: int,
-    low: int,
-    high: int,
+    ties: Int64,
+    zero_point: Int64,
+    low: Int64,
+    high: Int64,
     codes: Array,
 ) -> None:
     """codes[p, c] = clamp(round((sums - n * input_zero) * scale[n]) + zero_point, low, high), exactly.
@@ -115,13 +119,13 @@ def average_exact(
 def average_float32(
     image: Array,
     geometry: Array,
-    input_scale: np.float32,
-    input_zero: int,
+    input_scale: Float32,
+    input_zero: Int64,
     counts: Array,
-    scale: np.float32,
-    zero_point: np.float32,
-    low: np.float32,
-    high: np.float32,
+    scale: Float32,
+    zero_point: Float32,
+    low: Float32,
+    high: Float32,
     sums: Array,
     codes: Array,
 ) -> None:
@@ -157,6 +161,6 @@ def average_float32(
 
 
 @kernel
-def _add_dequantized(source: Array, scale: np.float32, zero: int, sums: Array) -> None:
+def _add_dequantized(source: Array, scale: Float32, zero: Int64, sums: Array) -> None:
     for c in range(sums.size):
         sums[c] += np.float32(np.int64(source[c]) - zero) * scale

@@ -1,20 +1,17 @@
 """Max pooling of codes."""
 
-from typing import Any
-
 import numpy as np
 
 from accel_kernels._jit import kernel
+from accel_kernels._types import Array, Int64
 from accel_kernels.integers import clamp
-
-Array = Any
 
 
 @kernel
-def pool_maximum(image: Array, geometry: Array, lowest: int, low: int, high: int, codes: Array) -> None:
+def pool_maximum(image: Array, geometry: Array, lowest: Int64, low: Int64, high: Int64, codes: Array) -> None:
     """codes[n, oy, ox, c] = clamp(largest of the window's pixels inside the image, low, high).
 
-    Args:
+    Operands:
         image: [N * H * W * C] codes. geometry: see `panels.gather_panel`.
         lowest: the smallest code of the type. low, high: the limits.
         codes: [pixels, C], same type.

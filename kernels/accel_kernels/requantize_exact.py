@@ -10,15 +10,13 @@ exactly for ties.
 
 from collections.abc import Iterable
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accel_kernels._jit import kernel
+from accel_kernels._types import Array, Int64
 from accel_kernels.integers import clamp
-
-Array = Any
 
 LIMB_BITS = 30
 LARGEST_SCALE = 1 << 30
@@ -56,7 +54,7 @@ def _limbs(number: int, fraction: int) -> list[int]:
 
 
 @kernel
-def rescale_exact(x0: np.int64, scale0: Array, x1: np.int64, scale1: Array, half: Array, ties: int) -> np.int64:
+def rescale_exact(x0: Int64, scale0: Array, x1: Int64, scale1: Array, half: Array, ties: Int64) -> Int64:
     """x0 * scale0 + x1 * scale1 to the nearest integer.
 
     |x0| + |x1| < 2^33, |x0| < 2^32, |x1| <= 2^31. ties: TIES_UP, TIES_EVEN or TIES_DOWN.
@@ -77,16 +75,16 @@ def requantize_exact(
     accumulators: Array,
     scales: Array,
     half: Array,
-    ties: int,
-    zero_point: int,
+    ties: Int64,
+    zero_point: Int64,
     low: Array,
     high: Array,
-    rows: int,
+    rows: Int64,
     codes: Array,
 ) -> None:
     """codes[i, c] = clamp(round(acc * scale[c]) + zero_point, low[c], high[c]) for accumulators of 32 bits.
 
-    Args:
+    Operands:
         accumulators: int32 [at least rows, C].
         scales: [F + 1, C] from `scale_limbs`. half: [F + 1] from `half_limbs`. ties: see `rescale_exact`.
         zero_point, low, high: of the codes; int64 [C].
@@ -113,11 +111,11 @@ def requantize_exact_wide(
     scales: Array,
     scales_high: Array,
     half: Array,
-    ties: int,
-    zero_point: int,
+    ties: Int64,
+    zero_point: Int64,
     low: Array,
     high: Array,
-    rows: int,
+    rows: Int64,
     codes: Array,
 ) -> None:
     """As `requantize_exact` for int64 accumulators; scales_high: the scales times 2^32.
@@ -134,7 +132,7 @@ def requantize_exact_wide(
 
 
 @kernel
-def _settle(rounded: np.int64, rest: np.int64, ties: int) -> np.int64:
+def _settle(rounded: Int64, rest: Int64, ties: Int64) -> Int64:
     """The number rounded half up, corrected where what was dropped says that it is a tie."""
     if rest != 0 or ties == TIES_UP:
         return rounded

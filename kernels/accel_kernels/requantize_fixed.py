@@ -20,14 +20,11 @@ Double rounding first rounds the product's high half, then its shift: that both 
 is TOSA's apply_scale_32. |multiplier| < 2^31, |addend| <= 2^61, 0 <= right <= 62.
 """
 
-from typing import Any
-
 import numpy as np
 
 from accel_kernels._jit import kernel
+from accel_kernels._types import Array, Int64
 from accel_kernels.integers import clamp, wrap, wrap32
-
-Array = Any
 
 MULTIPLIER, LEFT, RIGHT, ADDEND, SIGN_ADDEND, LOWEST, HIGHEST, FIELDS = range(8)
 """Rows of the table of parameters, int64 [FIELDS, C]."""
@@ -37,17 +34,19 @@ _FAR = 1 << 62  # beyond every code
 
 
 @kernel
-def rescale(x: np.int64, multiplier: np.int64, left: int, right: int, addend: np.int64, sign: np.int64) -> np.int64:
+def rescale(x: Int64, multiplier: Int64, left: Int64, right: Int64, addend: Int64, sign: Int64) -> Int64:
     """The formula of the module up to its shift, for x whose left shift is meant to wrap."""
     moved = wrap32(x << left)
     return (moved * multiplier + addend + (sign if moved >= 0 else -sign)) >> right
 
 
 @kernel
-def requantize_fixed(accumulators: Array, table: Array, zero_point: int, wraps: int, rows: int, codes: Array) -> None:
+def requantize_fixed(
+    accumulators: Array, table: Array, zero_point: Int64, wraps: Int64, rows: Int64, codes: Array
+) -> None:
     """codes[i, c] for accumulators[i, c] of 32 bits, or wider ones that the recipe wraps to 32 first.
 
-    Args:
+    Operands:
         accumulators: int32 or int64 [at least rows, C].
         table: int64 [FIELDS, C].
         zero_point: of the codes.
@@ -69,7 +68,7 @@ def requantize_fixed(accumulators: Array, table: Array, zero_point: int, wraps: 
 
 @kernel
 def requantize_fixed_wide(
-    accumulators: Array, table: Array, zero_point: int, wraps: int, rows: int, codes: Array
+    accumulators: Array, table: Array, zero_point: Int64, wraps: Int64, rows: Int64, codes: Array
 ) -> None:
     """As `requantize_fixed` for int64 accumulators that are not wrapped: the product has 96 bits; left is 0.
 
@@ -82,7 +81,7 @@ def requantize_fixed_wide(
 
 
 @kernel
-def _rescale_wide(x: np.int64, multiplier: np.int64, addend: np.int64, right: int, wraps: int) -> np.int64:
+def _rescale_wide(x: Int64, multiplier: Int64, addend: Int64, right: Int64, wraps: Int64) -> Int64:
     """(x * multiplier + addend) >> right in two halves of 32 and 64 bits; wrapped, or limited to +-2^62."""
     low_product = (x & _LOW_HALF) * multiplier
     low = (low_product & _LOW_HALF) + (addend & _LOW_HALF)

@@ -1,21 +1,18 @@
 """Requantization in floating point: float32 half to even, double half away from zero."""
 
-from typing import Any
-
 import numpy as np
 
 from accel_kernels._jit import kernel
-
-Array = Any
+from accel_kernels._types import Array, Float32, Int64
 
 
 @kernel
 def requantize_float32_half_even(
-    accumulators: Array, scale: Array, low: Array, high: Array, zero_point: int, rows: int, codes: Array
+    accumulators: Array, scale: Array, low: Array, high: Array, zero_point: Int64, rows: Int64, codes: Array
 ) -> None:
     """codes[i, c] = rint(clamp(f32(f32(acc) * scale[c]), low[c], high[c])) + zero_point.
 
-    Args:
+    Operands:
         accumulators: int32 or int64 [at least rows, C].
         scale, low, high: float32 [C]; the limits are codes minus the zero point.
         codes: [at least rows, C], any integer type that holds the limits.
@@ -29,12 +26,12 @@ def requantize_float32_half_even(
 @kernel
 def requantize_float32_grid(
     accumulators: Array,
-    input_scale: np.float32,
-    scale: np.float32,
+    input_scale: Float32,
+    scale: Float32,
     low: Array,
     high: Array,
-    zero_point: int,
-    rows: int,
+    zero_point: Int64,
+    rows: Int64,
     codes: Array,
 ) -> None:
     """codes[i, c] = rint(clamp(f32(f32(f32(acc) * input_scale) / scale), low[c], high[c])) + zero_point."""
@@ -46,7 +43,7 @@ def requantize_float32_grid(
 
 @kernel
 def requantize_float64_half_away(
-    accumulators: Array, scale: Array, low: Array, high: Array, zero_point: int, rows: int, codes: Array
+    accumulators: Array, scale: Array, low: Array, high: Array, zero_point: Int64, rows: Int64, codes: Array
 ) -> None:
     """codes[i, c] = clamp(int32(round_half_away(f64(acc) * scale[c])) + zero_point, low[c], high[c]), int32 saturating.
 

@@ -1,13 +1,10 @@
 """Softmax of codes along the last axis. Exponentials come from a table indexed by the distance to the row's maximum."""
 
-from typing import Any
-
 import numpy as np
 
 from accel_kernels._jit import kernel
+from accel_kernels._types import Array, Float32, Int64
 from accel_kernels.integers import clamp, wrap32
-
-Array = Any
 
 _INT32_MAX = (1 << 31) - 1
 _NEWTON_START = 1515870810  # 48/17 in Q2.29
@@ -16,10 +13,10 @@ _ONE_Q2 = 1 << 29
 
 
 @kernel
-def softmax_fixed(x: Array, exponentials: Array, low: int, high: int, output_bits: int, codes: Array) -> None:
+def softmax_fixed(x: Array, exponentials: Array, low: Int64, high: Int64, output_bits: Int64, codes: Array) -> None:
     """gemmlowp's fixed-point softmax.
 
-    Args:
+    Operands:
         x: [rows, n] codes, n < 2^13.
         exponentials: int64, Q0.31, by max - x; -1 where the difference is too large to count.
         low, high: range of the output. output_bits: 8 or 16.
@@ -43,7 +40,7 @@ def softmax_fixed(x: Array, exponentials: Array, low: int, high: int, output_bit
 def softmax_table16(x: Array, exponentials: Array, reciprocals: Array, codes: Array) -> None:
     """TFLite's int16 softmax.
 
-    Args:
+    Operands:
         x: [rows, n] int16 codes.
         exponentials: int64, Q0.15, by max - x. reciprocals: int64 [513], samples of 1 / (1 + x) (interpolated).
         codes: [rows, n] int16.
@@ -64,7 +61,7 @@ def softmax_table16(x: Array, exponentials: Array, reciprocals: Array, codes: Ar
 
 @kernel
 def softmax_float32(
-    x: Array, exponentials: Array, output_scale: np.float32, zero_point: int, low: int, high: int, codes: Array
+    x: Array, exponentials: Array, output_scale: Float32, zero_point: Int64, low: Int64, high: Int64, codes: Array
 ) -> None:
     """codes = clamp(rint(f32(f32(e * output_scale) / sum)) + zero_point, low, high); sequential float32 sum.
 
@@ -82,7 +79,7 @@ def softmax_float32(
 
 @kernel
 def softmax_float64(
-    x: Array, exponentials: Array, scale: float, zero_point: int, low: int, high: int, codes: Array
+    x: Array, exponentials: Array, scale: float, zero_point: Int64, low: Int64, high: Int64, codes: Array
 ) -> None:
     """codes = clamp(rint(f64(f64(e / sum) / scale)) + zero_point, low, high); sequential double sum.
 
@@ -100,7 +97,7 @@ def softmax_float64(
 
 
 @kernel
-def _largest(x: Array) -> np.int64:
+def _largest(x: Array) -> Int64:
     top = np.int64(x[0])
     for k in range(1, x.size):
         top = max(top, np.int64(x[k]))
@@ -108,7 +105,7 @@ def _largest(x: Array) -> np.int64:
 
 
 @kernel
-def _bit_length(x: np.int64) -> int:
+def _bit_length(x: Int64) -> int:
     length = 0
     while x > 0:
         x >>= 1
@@ -117,20 +114,20 @@ def _bit_length(x: np.int64) -> int:
 
 
 @kernel
-def _multiply(a: np.int64, b: np.int64) -> np.int64:
+def _multiply(a: Int64, b: Int64) -> Int64:
     """gemmlowp's SaturatingRoundingDoublingHighMul; the one saturating case does not occur here."""
     return (a * b + (1 << 30)) >> 31
 
 
 @kernel
-def _divide_by_power_of_two(x: np.int64, exponent: int) -> np.int64:
+def _divide_by_power_of_two(x: Int64, exponent: Int64) -> Int64:
     """gemmlowp's RoundingDivideByPOT of x >= 0: halves up."""
     mask = (np.int64(1) << exponent) - 1
     return (x >> exponent) + np.int64(x & mask > mask >> 1)
 
 
 @kernel
-def _one_over_one_plus(a: np.int64) -> np.int64:
+def _one_over_one_plus(a: Int64) -> Int64:
     """gemmlowp's one_over_one_plus_x_for_x_in_0_1: three Newton steps in Q2.29."""
     half = (a + _INT32_MAX + 1) >> 1
     x = _NEWTON_START + _multiply(half, np.int64(_NEWTON_SLOPE))
@@ -141,7 +138,7 @@ def _one_over_one_plus(a: np.int64) -> np.int64:
 
 
 @kernel
-def _interpolate(table: Array, x: np.int64) -> np.int64:
+def _interpolate(table: Array, x: Int64) -> Int64:
     index = 256 + (x >> 7)
     slope = ((table[index + 1] - table[index]) << 48) >> 48
     return ((table[index] + ((slope * (x & 127) + 64) >> 7)) << 48) >> 48
