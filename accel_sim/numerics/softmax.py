@@ -125,8 +125,11 @@ class FloatTableSoftmax(SoftmaxRecipe):
         table = np.array(self.exponentials, np.float32)
         e = table[len(table) - 1 - (codes.max(axis=-1, keepdims=True) - codes)]
         total = np.cumsum(e, axis=-1, dtype=np.float32)[..., -1:]
-        y = np.rint(e * np.float32(self.output_scale) / total).astype(np.int64) + self.zero_point
-        return np.clip(y, self.low, self.high)
+        with np.errstate(over="ignore"):  # of a single element: e * output_scale may be infinite, which saturates
+            share = np.rint(e * np.float32(self.output_scale) / total)
+        return (
+            np.clip(share, self.low - self.zero_point, self.high - self.zero_point).astype(np.int64) + self.zero_point
+        )
 
 
 @dataclass(frozen=True)
