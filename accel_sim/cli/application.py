@@ -3,6 +3,7 @@
 import click
 
 from accel_sim.cli.compare import compare_command
+from accel_sim.cli.demo import demo_command
 from accel_sim.cli.hw import hw_command
 from accel_sim.cli.inspect import inspect_command
 from accel_sim.cli.overflow import overflow_command
@@ -17,5 +18,13 @@ def application() -> None:
     """Run quantized neural networks on simulated integer hardware: exact integers, overflow, cycles."""
 
 
-for command in (run_command, compare_command, overflow_command, inspect_command, quantize_command, hw_command):
+for command in (
+    demo_command,
+    inspect_command,
+    run_command,
+    compare_command,
+    overflow_command,
+    quantize_command,
+    hw_command,
+):
     application.add_command(command)

@@ -35,12 +35,20 @@ def read_npz(path: str) -> dict[str, Array]:
         if not zipfile.is_zipfile(path):
             raise InputError(subject, [Fault("file", "not an .npz", "is an .npz file, as numpy.savez writes it")])
         with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+            arrays = {name: archive[name] for name in archive.files}
     except OSError as error:
         raise InputError(subject, [Fault("file", error.strerror or str(error), "can be read")]) from None
     except _DAMAGED as error:
         cure = "save plain numeric arrays" if "pickle" in str(error) else ""
         raise InputError(subject, [Fault("content", str(error), "every array can be read", cure)]) from None
+    faults = [
+        Fault(name, "not an array", "every member of the file is an array")
+        for name, array in arrays.items()
+        if not isinstance(array, np.ndarray)  # NumPy hands out other members as bytes
+    ]
+    if faults:
+        raise InputError(subject, faults)
+    return arrays
 
 
 class OutputFile:

@@ -22,6 +22,7 @@ from accel_sim.analysis.overflow import LayerOverflow, OverflowReport
 from accel_sim.analysis.provenance import Provenance
 from accel_sim.hardware import AcceleratorConfig
 from accel_sim.program import Port
+from accel_sim.report.demonstration import DemoReport
 from accel_sim.report.inspection import Inspection
 from accel_sim.report.run_report import RunReport
 from accel_sim.version import __version__
@@ -164,6 +165,17 @@ def _inspection(inspection: Inspection) -> Document:
         "network_outputs": inspection.outputs,
         "operators": inspection.operators,
         "unsupported": inspection.unsupported,
+    }
+
+
+@document.register
+def _demonstration(report: DemoReport) -> Document:
+    parts = {"run": report.run, "compare": report.mismatch, "overflow": report.overflow}
+    return {
+        **heading("demo"),
+        **subject(report.run.provenance),
+        "accuracies": report.accuracies,
+        **{name: document(part) for name, part in parts.items()},
     }
 
 

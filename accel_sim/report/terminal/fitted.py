@@ -97,4 +97,5 @@ def shorten(name: str, length: int) -> str:
     if len(name) <= length:
         return name
     head = (length - 1) // 3
-    return f"{name[:head]}…{name[head + 1 - length :]}"
+    tail = length - 1 - head
+    return f"{name[:head]}…{name[len(name) - tail :]}"

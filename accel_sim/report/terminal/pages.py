@@ -6,8 +6,10 @@ from rich.console import RenderableType
 
 from accel_sim.analysis.mismatch import MismatchReport
 from accel_sim.analysis.overflow import OverflowReport
+from accel_sim.report.demonstration import DemoReport
 from accel_sim.report.inspection import Inspection
 from accel_sim.report.run_report import RunReport
+from accel_sim.report.terminal.demonstration import demonstration_page
 from accel_sim.report.terminal.inspection import inspection_page
 from accel_sim.report.terminal.mismatch import mismatch_page
 from accel_sim.report.terminal.overflow import overflow_page
@@ -34,3 +36,4 @@ page_of.register(RunReport, run_page)
 page_of.register(MismatchReport, mismatch_page)
 page_of.register(OverflowReport, overflow_page)
 page_of.register(Inspection, inspection_page)
+page_of.register(DemoReport, demonstration_page)

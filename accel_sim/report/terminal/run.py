@@ -39,7 +39,7 @@ def run_page(report: RunReport) -> Group:
     return page(
         headline(report.provenance, f"level {report.result.level.value}"),
         _layers(report),
-        facts(_totals(report)),
+        facts(totals(report)),
         _outputs(report),
     )
 
@@ -76,21 +76,22 @@ def _stalled(layer: LayerResult) -> str:
     return percent((layer.stall_cycles or 0) / layer.cycles) if layer.cycles else ""
 
 
-def _totals(report: RunReport) -> list[tuple[str, str]]:
-    totals, result, hardware = report.totals, report.result, report.provenance.hardware
-    rows = [("MACs", f"{totals.macs:,} per sample, {result.samples:,} samples")]
+def totals(report: RunReport) -> list[tuple[str, str]]:
+    """The network's figures as names and values."""
+    sums, result, hardware = report.totals, report.result, report.provenance.hardware
+    rows = [("MACs", f"{sums.macs:,} per sample, {result.samples:,} samples")]
     if result.cycles is not None:
         rows.append(("cycles", f"{result.cycles:,} per sample{_time(report)}"))
-    if result.cycles and totals.stall_cycles is not None:
-        rows.append(("stalled", f"{totals.stall_cycles:,} cycles, {percent(totals.stall_cycles / result.cycles)}"))
-    if totals.utilization is not None and hardware is not None:
-        rows.append(("PE use", f"{percent(totals.utilization)} of {hardware.grid.rows} x {hardware.grid.columns}"))
-    if totals.traffic:
-        rows.append(("traffic", ", ".join(f"{name} {size_bytes(n)}" for name, n in totals.traffic.items())))
-    if totals.energy_pj is not None:
-        rows.append(("energy", f"{scaled(totals.energy_pj * 1e-12, 'J')} per sample"))
-    if totals.overflow_events is not None:
-        rows.append(("overflows", f"{totals.overflow_events:,} additions that did not fit"))
+    if result.cycles and sums.stall_cycles is not None:
+        rows.append(("stalled", f"{sums.stall_cycles:,} cycles, {percent(sums.stall_cycles / result.cycles)}"))
+    if sums.utilization is not None and hardware is not None:
+        rows.append(("PE use", f"{percent(sums.utilization)} of {hardware.grid.rows} x {hardware.grid.columns}"))
+    if sums.traffic:
+        rows.append(("traffic", ", ".join(f"{name} {size_bytes(n)}" for name, n in sums.traffic.items())))
+    if sums.energy_pj is not None:
+        rows.append(("energy", f"{scaled(sums.energy_pj * 1e-12, 'J')} per sample"))
+    if sums.overflow_events is not None:
+        rows.append(("overflows", f"{sums.overflow_events:,} additions that did not fit"))
     return rows
 
 

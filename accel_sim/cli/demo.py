@@ -1,0 +1,63 @@
+"""accel-sim demo."""
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from accel_sim import api, demo_data
+from accel_sim.analysis.overflow import analyze_overflow
+from accel_sim.cli.files import output_files
+from accel_sim.cli.options import hardware_of, hardware_options, json_option, threads_option
+from accel_sim.cli.output import publish
+from accel_sim.cli.progress import stage
+from accel_sim.hardware import AcceleratorConfig
+from accel_sim.report.demonstration import Accuracies, DemoReport
+from accel_sim.report.run_report import RunReport
+from accel_sim.sim.result import Level
+
+_PROFILE = "tflite"  # what microcontrollers and most NPUs compute
+
+
+@click.command("demo")
+@hardware_options
+@threads_option
+@json_option
+def demo_command(hw: str, overrides: tuple[str, ...], threads: int | None, json_path: str | None) -> int:
+    """Quantize the bundled network, run 360 handwritten digits on the simulated accelerator, and judge the result."""
+    hardware = hardware_of(hw, overrides)
+    with output_files((hw,), json=json_path) as files:
+        publish(_demonstrate(hardware, threads), files)
+    return 0
+
+
+def _demonstrate(hardware: AcceleratorConfig, threads: int | None) -> DemoReport:
+    from accel_sim.reference import evaluate_fake_quant, evaluate_float
+
+    images, labels = demo_data.heldout()
+    with stage("quantizing"):
+        network = api.load(demo_data.network_bytes())
+        quantized = api.quantize(network, demo_data.calibration())
+        inputs, source = {quantized.inputs[0]: images}, f"{len(images)} held-out digits"
+    with stage("compiling"):
+        program = api.compile(quantized, hardware, _PROFILE)
+    with stage("running") as advance:
+        result = api.run(program, inputs, Level.CYCLE, threads=threads, progress=advance)
+    with stage("comparing") as advance:
+        mismatch = api.compare(quantized, inputs, hardware, _PROFILE, source=source, threads=threads, progress=advance)
+        scores = {
+            "floating": evaluate_float(network, inputs)[network.outputs[0]],
+            "fake_quant": evaluate_fake_quant(quantized, inputs, np.float32)[quantized.outputs[0]],
+            "integer": result.outputs[quantized.outputs[0]],
+        }
+    provenance = api.provenance(program, source)
+    return DemoReport(
+        Accuracies(**{name: _top1(values, labels) for name, values in scores.items()}),
+        RunReport(provenance, result),
+        mismatch,
+        analyze_overflow(quantized, provenance, run=result),
+    )
+
+
+def _top1(scores: NDArray[np.generic], labels: NDArray[np.int64]) -> float:
+    """Share of samples whose largest score is at their label."""
+    return float(np.mean(scores.reshape(len(labels), -1).argmax(1) == labels))

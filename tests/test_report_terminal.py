@@ -1,0 +1,159 @@
+"""What is printed: it fits the terminal, loses no digit, and numbers read as what they are."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accel_sim.analysis.bounds import AccumulatorBound
+from accel_sim.analysis.mismatch import MismatchReport, TensorMismatch
+from accel_sim.analysis.overflow import LayerOverflow, Observed, OverflowReport, WidthVerdict
+from accel_sim.analysis.provenance import Provenance
+from accel_sim.hardware import load_hardware
+from accel_sim.report.inspection import InspectedOperator, Inspection
+from accel_sim.report.json_form import to_json
+from accel_sim.report.run_report import RunReport
+from accel_sim.report.terminal.fitted import shorten
+from accel_sim.report.terminal.pages import to_text
+from accel_sim.report.terminal.style import bar, decibel, percent, scaled, size_bytes
+from accel_sim.sim.result import LayerResult, Level, RunResult
+
+ABOUT = Provenance("net", "ab" * 32, "tflite", load_hardware("edge-16x16"), "500 samples of x.npz")
+LONG = "functional_1/activation_{}/Relu;functional_1/batch_normalization/FusedBatchNormV3;conv2d_{}/Conv2D"
+NAMES = [LONG.format(i, i) for i in range(5)]
+
+
+def run_report(level=Level.CYCLE):
+    cost = {"traffic": {"dram_read": 2048}, "energy_pj": 1.5e6, "accumulator_min": -54_321, "accumulator_max": 98_765}
+    timed = level is Level.CYCLE
+    layers = tuple(
+        LayerResult(name, "Conv2D", 2_345_678, 12_345, 123, 0.3, overflow_events=0, **cost)
+        if timed
+        else LayerResult(name, "Conv2D", 2_345_678)
+        for name in NAMES
+    )
+    codes = {"Identity": np.arange(-20, 20, dtype=np.int8).reshape(2, 20)}
+    return RunReport(ABOUT, RunResult(codes, {}, layers, 2, level, 61_725 if timed else None))
+
+
+def mismatch_report(differing=371):
+    sqnr = 38.25 if differing else math.inf
+    layers = tuple(TensorMismatch(n, "Conv2D", f"t{i}", 125_000, differing, 3, sqnr) for i, n in enumerate(NAMES))
+    return MismatchReport(
+        ABOUT, "float32", 500, layers, (TensorMismatch("o", "Softmax", "out", 6000, 0, 0, math.inf, 1.0),)
+    )
+
+
+def overflow_report():
+    bound = AccumulatorBound(576, (-1_234_567, -3), (45, 7_654_321), 25, 28)
+    observed = Observed(-400_000, 500_000, 0)
+    verdicts = tuple(WidthVerdict(b, p, 1, f) for b, p, f in ((16, False, False), (20, False, True), (24, True, True)))
+    layers = tuple(LayerOverflow(name, "Conv2D", bound, observed, verdicts) for name in NAMES)
+    return OverflowReport(ABOUT, (16, 20, 24), 500, layers)
+
+
+def inspection():
+    operators = tuple(InspectedOperator(n, "Conv2D(strides=(2, 2))", ("x",), ("y int8[1,8,8,16]",)) for n in NAMES)
+    return Inspection(ABOUT, "tflite", ("x int8[1,8,8,3]",), ("y int8[1,10]",), operators)
+
+
+REPORTS = {"run": run_report, "compare": mismatch_report, "overflow": overflow_report, "inspect": inspection}
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+@pytest.mark.parametrize("kind", REPORTS)
+def test_pages_fit_the_terminal_and_tell_layers_apart(kind, width):
+    text = to_text(REPORTS[kind](), width=width)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= width
+    assert text.endswith("\n")
+    rows = [line for line in lines if line.startswith("func") and "…" in line]
+    assert len(rows) == len(set(rows)) == len(NAMES)
+    assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_numbers_are_whole_or_absent(width):
+    text = to_text(run_report(), width=width)
+    assert "12,345" in text
+    for number in ("-54,321", "98,765"):
+        assert text.count(number) in (0, len(NAMES))
+    assert "61,725 per sample, 123 µs at 500 MHz" in text
+
+
+def test_columns_without_figures_are_not_shown():
+    functional = to_text(run_report(Level.FUNCTIONAL), width=120)
+    for heading in ("Cycles", "Stalled", "PE use", "Acc. min", "energy"):
+        assert heading not in functional
+        assert heading in to_text(run_report(), width=120)
+
+
+def test_a_comparison_ends_in_a_verdict():
+    assert f"first difference in {NAMES[0][:10]}" in to_text(mismatch_report(), width=120)
+    assert "every code of every layer is the same" in to_text(mismatch_report(0), width=120)
+
+
+def test_widths_are_marked_by_proof_and_observation():
+    text = to_text(overflow_report(), width=120)
+    row = next(line for line in text.splitlines() if line.startswith("func"))
+    assert row.split()[-3:] == ["✗", "~", "✓"]
+    assert "proved in 0 of 5 layers; observed values exceed it in 5" in text
+
+
+def test_colour_only_when_asked():
+    assert "\x1b[" in to_text(overflow_report(), width=100, color=True)
+
+
+@given(st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=60), st.integers(1, 40))
+def test_shortened_names_have_the_length_asked_for(name, length):
+    assert len(shorten(name, length)) == min(len(name), length)
+
+
+@given(st.floats(0, 1))
+def test_a_bar_has_one_width(share):
+    assert len(bar(share, 10)) == 10
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (0, "0 %"),
+        (1e-9, "< 0.01 %"),
+        (0.0034, "0.34 %"),
+        (0.1234, "12.3 %"),
+        (0.9951, "99.51 %"),
+        (0.99999, "> 99.99 %"),
+        (1, "100 %"),
+    ],
+)
+def test_percentages_never_round_to_nothing_or_everything(share, text):
+    assert percent(share) == text
+
+
+@pytest.mark.parametrize(
+    ("made", "text"),
+    [
+        (scaled(2.5e-4, "s"), "250 µs"),
+        (scaled(1.5e-6, "J"), "1.5 µJ"),
+        (scaled(3, "J"), "3 J"),
+        (scaled(2.3e9, "B"), "2.3 GB"),
+        (scaled(0, "J"), "0 J"),
+        (size_bytes(1023), "1023 B"),
+        (size_bytes(1536), "1.5 KiB"),
+        (size_bytes(3 << 30), "3.0 GiB"),
+        (decibel(math.inf), "∞"),
+        (decibel(-math.inf), "-inf"),
+        (decibel(40.26), "40.3"),
+    ],
+)
+def test_quantities(made, text):
+    assert made == text
+
+
+def test_what_is_no_report_is_refused():
+    with pytest.raises(TypeError, match="int is not a report"):
+        to_text(3)
+    with pytest.raises(TypeError, match="int is not a report"):
+        to_json(3)
