@@ -106,7 +106,7 @@ def input_rows(command: Convolve | TransposeConvolve, first: int, last: int) -> 
     return begin, max(begin, min(end, images * height))
 
 
-def _pixel_grid(command: Convolve | TransposeConvolve) -> tuple[int, int]:
+def pixel_grid(command: Convolve | TransposeConvolve) -> tuple[int, int]:
     """Height and width that matrix rows count: output pixels, or those of one phase."""
     _, height, width, _ = command.output_to.shape
     if isinstance(command, Convolve):
@@ -116,14 +116,14 @@ def _pixel_grid(command: Convolve | TransposeConvolve) -> tuple[int, int]:
 
 def _output_row(command: Convolve | TransposeConvolve, pixel: int) -> tuple[int, int]:
     """Image and row of a matrix row."""
-    height, width = _pixel_grid(command)
+    height, width = pixel_grid(command)
     return divmod(pixel // width, height)
 
 
 def _columns_read(command: Convolve | TransposeConvolve, first: int, last: int) -> int:
     """Image columns that matrix rows first..last read: all of them, or, inside one output row, a part."""
     width, window = command.input.shape[2], command.window
-    if _output_row(command, first) != _output_row(command, last) or _pixel_grid(command)[1] == last - first + 1:
+    if _output_row(command, first) != _output_row(command, last) or pixel_grid(command)[1] == last - first + 1:
         return width
     steps, reach = last - first, (window.kernel[1] - 1) * window.dilations[1]
     if isinstance(command, Convolve):

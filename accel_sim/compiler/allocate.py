@@ -1,0 +1,136 @@
+"""Addresses: activations share one arena as their lifetimes allow, constants lie in one image without duplicates.
+
+A tensor lives from the command that first writes it (network inputs: from the start) to the last that reads it (network
+outputs: to the end); all its views count. Tensors are placed largest first, each at the lowest address where nothing
+that lives at the same time lies. What a command reads and what it writes live at the same time, so no command works in
+place.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel_sim.compiler.lowering import Lowered
+from accel_sim.program import Command, Operand, Region, operands_of, read_by, written_by
+
+ALIGNMENT = 64
+"""Bytes; of every address in both regions."""
+
+
+@dataclass(frozen=True)
+class Lifetime:
+    """First and last command at which a memory is in use (-1: before the first), and its size in bytes."""
+
+    first: int
+    last: int
+    size_bytes: int
+
+    def overlaps(self, other: "Lifetime") -> bool:
+        """Whether both are in use at some command."""
+        return self.first <= other.last and other.first <= self.last
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A network whose operands have addresses."""
+
+    commands: tuple[Command, ...]
+    inputs: tuple[Operand, ...]
+    outputs: tuple[Operand, ...]
+    constants: bytes
+    activation_bytes: int
+
+
+def allocate(lowered: Lowered) -> Placed:
+    """The commands and ports with every operand at its address."""
+    lives = lifetimes(lowered)
+    arena = place(lives)
+    used = {lowered.views.get(o.name, o.name) for o in _all_operands(lowered) if o.region is Region.CONSTANTS}
+    image, addresses = _constant_image({n: d for n, d in lowered.constants.items() if n in used})
+
+    def located(operand: Operand) -> Operand:
+        name = lowered.views.get(operand.name, operand.name)
+        return replace(operand, address=(arena if operand.region is Region.ACTIVATIONS else addresses)[name])
+
+    return Placed(
+        tuple(_relocate(c, {name: located(o) for name, o in operands_of(c)}) for c in lowered.commands),
+        tuple(map(located, lowered.inputs)),
+        tuple(map(located, lowered.outputs)),
+        image,
+        max((arena[name] + life.size_bytes for name, life in lives.items()), default=0),
+    )
+
+
+def lifetimes(lowered: Lowered) -> dict[str, Lifetime]:
+    """The lifetime of each memory in the arena, by the name of the operand that owns it."""
+    lives: dict[str, Lifetime] = {}
+
+    def use(operand: Operand, at: int) -> None:
+        if operand.region is not Region.ACTIVATIONS:
+            return
+        name = lowered.views.get(operand.name, operand.name)
+        life = lives.get(name, Lifetime(at, at, operand.size_bytes))
+        lives[name] = Lifetime(min(life.first, at), max(life.last, at), max(life.size_bytes, operand.size_bytes))
+
+    for operand in lowered.inputs:
+        use(operand, -1)
+    for at, command in enumerate(lowered.commands):
+        for operand in (*read_by(command), written_by(command)):
+            use(operand, at)
+    for operand in lowered.outputs:
+        use(operand, len(lowered.commands))
+    return lives
+
+
+def place(lives: Mapping[str, Lifetime]) -> dict[str, int]:
+    """An address for each memory: largest first, lowest free address first."""
+    addresses: dict[str, int] = {}
+    for name in sorted(lives, key=lambda n: (-lives[n].size_bytes, lives[n].first, n)):
+        neighbours = sorted(
+            (addresses[other], addresses[other] + lives[other].size_bytes)
+            for other in addresses
+            if lives[other].overlaps(lives[name])
+        )
+        addresses[name] = _lowest_gap(neighbours, lives[name].size_bytes)
+    return addresses
+
+
+def _lowest_gap(taken: list[tuple[int, int]], size: int) -> int:
+    address = 0
+    for begin, end in taken:
+        if address + size <= begin:
+            break
+        address = max(address, _align(end))
+    return address
+
+
+def _align(address: int) -> int:
+    return -(-address // ALIGNMENT) * ALIGNMENT
+
+
+def _constant_image(constants: Mapping[str, NDArray[np.generic]]) -> tuple[bytes, dict[str, int]]:
+    """All constants one after the other; equal bytes are stored once."""
+    image = bytearray()
+    known: dict[bytes, int] = {}
+    addresses = {}
+    for name, data in constants.items():
+        content = data.tobytes()
+        if content not in known:
+            image += bytes(_align(len(image)) - len(image))
+            known[content] = len(image)
+            image += content
+        addresses[name] = known[content]
+    return bytes(image), addresses
+
+
+def _relocate(command: Command, operands: dict[str, Any]) -> Command:
+    return replace(command, **operands)
+
+
+def _all_operands(lowered: Lowered) -> Iterable[Operand]:
+    for command in lowered.commands:
+        yield from (operand for _, operand in operands_of(command))
+    yield from (*lowered.inputs, *lowered.outputs)

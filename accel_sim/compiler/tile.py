@@ -1,0 +1,151 @@
+"""How matrix commands are cut: tiles fill the grid, and fit the on-chip memories.
+
+A tile takes as much of each operand as the grid holds at rest; the operand that streams is as long as the memories
+allow, because loading the grid is paid for once per tile (`Tiling` says which axis is which):
+
+====================  ==============================  ============================  ===========================
+dataflow              rows (M)                        reduction (K)                 columns (N)
+====================  ==============================  ============================  ===========================
+adder_tree,           what accumulators and inputs    the grid's rows               the grid's columns
+weight_stationary     allow
+output_stationary     grid's rows, or a multiple      all, or what weights allow    the grid's columns
+                      while inputs allow
+input_stationary      the grid's columns              the grid's rows               what accumulators and
+                                                                                    weights allow
+====================  ==============================  ============================  ===========================
+
+A memory's half counts where memories are double-buffered. Blocks are whole rows of the output image where more than one
+row fits, so that a block shares no input row with the next but the kernel's overlap.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from accel_sim.errors import CompileError, Fault
+from accel_sim.hardware import AcceleratorConfig, Dataflow
+from accel_sim.program import Command, Convolve, MatrixMultiply, Tiling, TransposeConvolve
+from accel_sim.program.geometry import (
+    MatrixCommand,
+    block_input_bytes,
+    matrix_operands,
+    matrix_shape,
+    pixel_grid,
+    weight_zero_points,
+)
+
+
+def tile(commands: Sequence[Command], hardware: AcceleratorConfig) -> tuple[Command, ...]:
+    """The commands, each matrix command with the tiling for this hardware.
+
+    Raises:
+        CompileError: every layer whose smallest tile does not fit the memories.
+    """
+    faults: list[Fault] = []
+    tiled = [
+        _tile(command, hardware, faults)
+        if isinstance(command, Convolve | TransposeConvolve | MatrixMultiply)
+        else command
+        for command in commands
+    ]
+    if faults:
+        raise CompileError(f"hardware {hardware.name!r}", faults)
+    return tuple(tiled)
+
+
+@dataclass(frozen=True)
+class _Room:
+    """Elements that the part of each memory in use holds, for one command."""
+
+    inputs: int
+    weights: int
+    sums: int
+
+
+def _tile(command: MatrixCommand, hardware: AcceleratorConfig, faults: list[Fault]) -> MatrixCommand:
+    room = _room(command, hardware)
+    tiling = choose_tiling(command, hardware, room)
+    shape = matrix_shape(command)
+    if min(shape.rows, shape.reduction, shape.columns) > 0:
+        faults += _misfits(command, hardware, tiling, room)
+    return replace(command, tiling=tiling)
+
+
+def choose_tiling(command: MatrixCommand, hardware: AcceleratorConfig, room: _Room) -> Tiling:
+    """The tiling of one command; every number at least 1, even where the memories hold less."""
+    grid, shape = hardware.grid, matrix_shape(command)
+    columns = shape.columns + any(weight_zero_points(command))  # a column of ones sums the inputs (eq 13)
+    rows, reduction = shape.rows, shape.reduction
+    if grid.dataflow is Dataflow.OUTPUT_STATIONARY:
+        columns = min(columns, grid.columns)
+        reduction = min(reduction, room.weights // max(columns, 1))
+        whole = reduction == shape.reduction
+        rows = _rows_on_chip(command, room, rows, grid.rows) if whole else min(rows, grid.rows)
+        reduction = reduction if whole else min(reduction, room.inputs // max(rows, 1))
+    elif grid.dataflow is Dataflow.INPUT_STATIONARY:
+        rows, reduction = min(rows, grid.columns), min(reduction, grid.rows)
+        columns = min(columns, room.sums // max(rows, 1), room.weights // max(reduction, 1))
+    else:
+        columns, reduction = min(columns, grid.columns), min(reduction, grid.rows)
+        most = min(rows, room.sums // max(columns, 1), room.inputs // max(reduction, 1))
+        rows = _rows_on_chip(command, room, most, 1)
+    return Tiling(max(rows, 1), max(reduction, 1), max(columns, 1))
+
+
+def _rows_on_chip(command: MatrixCommand, room: _Room, most: int, step: int) -> int:
+    """At most `most` matrix rows, so few that the inputs they read stay on chip, if any number of rows does.
+
+    Whole rows of the image where at least one fits; else a multiple of `step`.
+    """
+    width = _image_width(command)
+    candidates = [most] if most >= matrix_shape(command).rows else []
+    candidates += [n * width for n in _halvings(most // width)] if width else []
+    candidates += [n * step for n in _halvings(min(most, width or most) // step)]
+    fitting = (n for n in candidates if n and _inputs_read(command, n) <= room.inputs)
+    return next(fitting, candidates[0] if candidates else most)
+
+
+def _halvings(n: int) -> list[int]:
+    """n, n/2, n/4, ... 1, rounded down."""
+    return [n >> k for k in range(n.bit_length())]
+
+
+def _image_width(command: MatrixCommand) -> int:
+    """Pixels of a row of the output image; 0 where there is no image."""
+    return 0 if isinstance(command, MatrixMultiply) else pixel_grid(command)[1]
+
+
+def _inputs_read(command: MatrixCommand, rows: int) -> int:
+    """Input elements of the largest of the first, second and last block of that many rows."""
+    total = matrix_shape(command).rows
+    item = np.dtype(matrix_operands(command)[0].dtype).itemsize
+    firsts = {0, rows, (total - 1) // rows * rows} & set(range(0, total, rows))
+    return max(block_input_bytes(command, first, min(first + rows, total) - 1) for first in firsts) // item
+
+
+def _room(command: MatrixCommand, hardware: AcceleratorConfig) -> _Room:
+    memory = hardware.memory
+    inputs, weights = (np.dtype(operand.dtype).itemsize for operand in matrix_operands(command))
+    accumulator = hardware.accumulator.size_bytes * (2 if command.wide_accumulator else 1)
+    return _Room(
+        memory.activation_sram_bytes // memory.buffers // inputs,
+        memory.weight_sram_bytes // memory.buffers // weights,
+        memory.accumulator_sram_bytes // memory.buffers // accumulator,
+    )
+
+
+def _misfits(command: MatrixCommand, hardware: AcceleratorConfig, tiling: Tiling, room: _Room) -> list[Fault]:
+    """What of the chosen tile a memory cannot hold."""
+    rows = min(tiling.rows, hardware.grid.rows) if hardware.grid.dataflow is Dataflow.OUTPUT_STATIONARY else tiling.rows
+    needs = (
+        ("memory.activation_sram_bytes", rows * tiling.reduction, room.inputs, "inputs"),
+        ("memory.weight_sram_bytes", tiling.reduction * tiling.columns, room.weights, "weights"),
+        ("memory.accumulator_sram_bytes", rows * tiling.columns, room.sums, "accumulators"),
+    )
+    where = f"node {command.layer!r} ({command.op})"
+    return [
+        Fault(where, f"{need} {what} in a tile", f"at most {have} fit {key}", "enlarge the memory or shrink the grid")
+        for key, need, have, what in needs
+        if need > have
+    ]
