@@ -15,7 +15,7 @@ from accel_sim.analysis.choices import Hardware, resolve_hardware, resolve_level
 from accel_sim.analysis.mismatch import MismatchComparison, MismatchReport
 from accel_sim.analysis.overflow import DEFAULT_ACCUMULATORS, OverflowReport, analyze_overflow
 from accel_sim.analysis.provenance import Provenance
-from accel_sim.analysis.samples import batches, sample_count
+from accel_sim.analysis.samples import batches, sample_count, stored
 from accel_sim.errors import Fault, InputError
 from accel_sim.hardware import DEFAULT_HARDWARE
 from accel_sim.ir import Graph
@@ -156,7 +156,7 @@ def compare(
     comparison, done = MismatchComparison(graph), 0
     for batch in batches(graph, arrays, _batch_size(graph)):
         result = run(program, batch, Level.FUNCTIONAL, keep=comparison.tensors, threads=threads)
-        comparison.add(result.tensors, evaluate_fake_quant(graph, batch, dtype))
+        comparison.add(result.tensors, evaluate_fake_quant(graph, stored(graph, batch), dtype))
         done += result.samples
         if progress:
             progress(done, total)

@@ -2,15 +2,14 @@
 
 import os
 
+from accel_sim.compiler import default_profile
 from accel_sim.errors import Fault, InputError
 from accel_sim.hardware import AcceleratorConfig, load_hardware
-from accel_sim.ir import Graph, ModelFormat
+from accel_sim.ir import Graph
 from accel_sim.numerics.profiles import Profile, get_profile
 from accel_sim.sim.result import Level
 
 Hardware = AcceleratorConfig | str | os.PathLike[str]
-
-DEFAULT_PROFILES = {ModelFormat.TFLITE: "tflite", ModelFormat.ONNX: "onnxruntime", ModelFormat.BUILT: "paper"}
 
 
 def resolve_hardware(hardware: Hardware) -> AcceleratorConfig:
@@ -22,7 +21,7 @@ def resolve_profile(profile: str | Profile | None, graph: Graph) -> Profile:
     """A profile as it is, by name, or the default of the graph's format."""
     if isinstance(profile, Profile):
         return profile
-    return get_profile(profile or DEFAULT_PROFILES[graph.source])
+    return default_profile(graph) if profile is None else get_profile(profile)
 
 
 def resolve_level(level: str | Level) -> Level:

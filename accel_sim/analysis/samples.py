@@ -18,6 +18,11 @@ def file_shape(tensor: Tensor) -> tuple[int, ...]:
     return tuple(tensor.shape[stored] for stored in np.argsort(tensor.file_axes))
 
 
+def stored(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """Inputs in the file's axis order as the graph stores them."""
+    return {name: graph.tensors[name].from_file_layout(array) for name, array in inputs.items()}
+
+
 def sample_count(graph: Graph, inputs: Mapping[str, Array]) -> int:
     """How many times the network's own batch the arrays hold.
 

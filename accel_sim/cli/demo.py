@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from accel_sim import api, demo_data
 from accel_sim.analysis.overflow import analyze_overflow
+from accel_sim.analysis.samples import stored
 from accel_sim.cli.files import output_files
 from accel_sim.cli.options import hardware_of, hardware_options, json_option, threads_option
 from accel_sim.cli.output import publish
@@ -45,8 +46,8 @@ def _demonstrate(hardware: AcceleratorConfig, threads: int | None) -> DemoReport
     with stage("comparing") as advance:
         mismatch = api.compare(quantized, inputs, hardware, _PROFILE, source=source, threads=threads, progress=advance)
         scores = {
-            "floating": evaluate_float(network, inputs)[network.outputs[0]],
-            "fake_quant": evaluate_fake_quant(quantized, inputs, np.float32)[quantized.outputs[0]],
+            "floating": evaluate_float(network, stored(network, inputs))[network.outputs[0]],
+            "fake_quant": evaluate_fake_quant(quantized, stored(quantized, inputs), np.float32)[quantized.outputs[0]],
             "integer": result.outputs[quantized.outputs[0]],
         }
     provenance = api.provenance(program, source)

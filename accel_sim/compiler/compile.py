@@ -8,12 +8,13 @@ from accel_sim.ir import Graph, ModelFormat
 from accel_sim.numerics import ONNXRUNTIME, PAPER, TFLITE, Profile
 from accel_sim.program import Operand, Port, Program, verify
 
-_PROFILES = {ModelFormat.TFLITE: TFLITE, ModelFormat.ONNX: ONNXRUNTIME, ModelFormat.BUILT: PAPER}
+DEFAULT_PROFILES = {ModelFormat.TFLITE: TFLITE, ModelFormat.ONNX: ONNXRUNTIME, ModelFormat.BUILT: PAPER}
+"""The software that a format belongs to."""
 
 
 def default_profile(graph: Graph) -> Profile:
     """The arithmetic of the software that a model's format belongs to."""
-    return _PROFILES[graph.source]
+    return DEFAULT_PROFILES[graph.source]
 
 
 def compile_graph(graph: Graph, hardware: AcceleratorConfig, profile: Profile | None = None) -> Program:

@@ -8,9 +8,10 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from accel_sim.analysis.choices import DEFAULT_PROFILES
+from accel_sim.compiler import DEFAULT_PROFILES
 from accel_sim.frontend import SupportedOperator, supported_operators
 from accel_sim.hardware import AcceleratorConfig, load_hardware, preset_names
+from accel_sim.ir import ModelFormat
 from accel_sim.numerics.profiles import PROFILES
 
 _BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -40,8 +41,8 @@ def _sources(supported: Iterable[SupportedOperator], ours: str, form: str) -> st
 
 def profiles_table() -> str:
     """The arithmetic profiles."""
-    default_for = {name: f"`.{form.value}`" for form, name in DEFAULT_PROFILES.items() if form.value != "built"}
-    default_for["paper"] = "networks quantized in memory"
+    default_for = {profile.name: f"`.{form.value}`" for form, profile in DEFAULT_PROFILES.items()}
+    default_for[DEFAULT_PROFILES[ModelFormat.BUILT].name] = "networks built or quantized in memory"
     rows = [[f"`{p.name}`", p.reproduces, default_for.get(p.name, "")] for p in PROFILES.values()]
     return markdown_table(["profile", "reproduces", "default for"], rows)
 

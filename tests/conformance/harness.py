@@ -6,6 +6,7 @@ import numpy as np
 
 import accel_sim
 from accel_sim import Graph, Level, Program, RunResult
+from accel_sim.analysis.samples import stored
 from accel_sim.numerics.profiles import get_profile
 from accel_sim.reference import evaluate_integer
 
@@ -29,7 +30,7 @@ def run_levels(
         np.testing.assert_array_equal((cycle.outputs | cycle.tensors)[name], codes, err_msg=f"cycle level, {name}")
     assert cycle.cycles is not None
     assert cycle.cycles > 0
-    reference = evaluate_integer(graph, inputs, get_profile(program.profile))
+    reference = evaluate_integer(graph, stored(graph, inputs), get_profile(program.profile))
     for name, codes in functional.outputs.items():
         golden = graph.tensors[name].to_file_layout(np.asarray(reference[name]))
         np.testing.assert_array_equal(codes, golden.astype(codes.dtype), err_msg=f"integer reference, {name}")
