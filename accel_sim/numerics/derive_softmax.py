@@ -24,13 +24,16 @@ _FIXED = {Arithmetic.FIXED_DOUBLE, Arithmetic.FIXED_SINGLE, Arithmetic.TOSA}
 def softmax_grid(profile: Profile, x: QuantParams, y: QuantParams) -> QuantParams:
     """The grid on which the profile's softmax writes its codes; where it is not y, a Requantize follows.
 
-    TFLite's kernels know the grids 1/256 at the lowest code, and 1/32768 at 0 for int16, only. TOSA 1.0 has no softmax;
+    TFLite's kernels know these only: the unit interval at the lowest code, 1/256 or 1/65536, and 1/32768 at 0 for int16
+    operands. TOSA 1.0 has no softmax;
     its profile computes TFLite's.
     """
     if profile.softmax not in _FIXED:
         return y
-    if x.bits > 8 or y.bits > 8:
-        return QuantParams.per_tensor(1 / 32768, 0 if x.bits > 8 else -32768, bits=16)
+    if x.bits > 8:
+        return QuantParams.per_tensor(1 / 32768, bits=16)
+    if y.bits > 8:
+        return QuantParams.per_tensor(1 / 65536, -32768, bits=16)
     return QuantParams.per_tensor(1 / 256, -128 if y.signed else 0, signed=y.signed)
 
 
