@@ -1,0 +1,51 @@
+"""MaxPool, AveragePool, their global forms, ReduceMean."""
+
+from accel_sim.frontend.onnx.emitter import CHANNELS_LAST
+from accel_sim.frontend.onnx.operation import Operation
+from accel_sim.frontend.onnx.operators.windows import pair, read_window
+from accel_sim.frontend.onnx.view import NodeFault, in_ranks
+from accel_sim.ir import AveragePool2D, GlobalAveragePool2D, MaxPool2D, Mean
+
+
+def max_pool(op: Operation) -> None:
+    """MaxPool; what it picks is requantized behind it where its result has another grid."""
+    window = read_window(op, pair(op, "kernel_shape"))
+    operator = MaxPool2D(window.kernel, window.strides, window.dilations, window.padding, op.activation)
+    op.emit_move(operator, op.operand(0, CHANNELS_LAST), (*op.shape(0)[:2], *window.output))
+
+
+def global_max_pool(op: Operation) -> None:
+    """GlobalMaxPool: one window over the whole image."""
+    batch, channels, *size = op.shape(0)
+    op.emit_move(MaxPool2D((size[0], size[1])), op.operand(0, CHANNELS_LAST), (batch, channels, 1, 1))
+
+
+def average_pool(op: Operation) -> None:
+    """AveragePool, QLinearAveragePool."""
+    window = read_window(op, pair(op, "kernel_shape"))
+    operator = AveragePool2D(window.kernel, window.strides, window.padding, op.flag("count_include_pad"), op.activation)
+    op.emit(operator, [op.operand(0, CHANNELS_LAST)], (*op.shape(0)[:2], *window.output))
+
+
+def global_average_pool(op: Operation) -> None:
+    """GlobalAveragePool, QLinearGlobalAveragePool."""
+    op.emit(GlobalAveragePool2D(), [op.operand(0, CHANNELS_LAST)], (*op.shape(0)[:2], 1, 1))
+
+
+def reduce_mean(op: Operation) -> None:
+    """ReduceMean over any axes."""
+    value, rank = op.value(0), len(op.shape(0))
+    axes = in_ranks(op.listed("axes", 1, ()), rank)
+    if not axes:
+        if op.flag("noop_with_empty_axes"):
+            raise NodeFault("noop_with_empty_axes", "a mean reduces at least one axis")
+        axes = tuple(range(rank))
+    keep = op.flag("keepdims", default=True)
+    operator = Mean(tuple(sorted(value.axes.index(a) for a in axes)), keep)
+    if keep:
+        shape = tuple(1 if a in axes else n for a, n in enumerate(value.shape))
+        op.emit(operator, [value.tensor], shape, value.axes)
+        return
+    kept = [a for a in range(rank) if a not in axes]
+    order = tuple(kept.index(a) for a in value.axes if a in kept)
+    op.emit(operator, [value.tensor], tuple(value.shape[a] for a in kept), order)
