@@ -25,8 +25,7 @@ def softmax_grid(profile: Profile, x: QuantParams, y: QuantParams) -> QuantParam
     """The grid on which the profile's softmax writes its codes; where it is not y, a Requantize follows.
 
     TFLite's kernels know these only: the unit interval at the lowest code, 1/256 or 1/65536, and 1/32768 at 0 for int16
-    operands. TOSA 1.0 has no softmax;
-    its profile computes TFLite's.
+    operands. TOSA 1.0 has no softmax; its profile computes TFLite's.
     """
     if profile.softmax not in _FIXED:
         return y
