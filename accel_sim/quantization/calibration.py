@@ -75,11 +75,11 @@ def load_npz(path: Path) -> dict[str, NDArray[Any]]:
         QuantizationError: a file that is missing, damaged, of another kind, or holds Python objects.
     """
     try:
-        content = np.load(path, allow_pickle=False)
-        if isinstance(content, np.ndarray):
-            raise ValueError("holds one array without a name")
-        with content as arrays:
-            return {name: arrays[name] for name in arrays.files}
+        with path.open("rb") as file:  # np.load leaves a damaged file open
+            content = np.load(file, allow_pickle=False)
+            if isinstance(content, np.ndarray):
+                raise ValueError("holds one array without a name")
+            return {name: content[name] for name in content.files}
     except (OSError, ValueError, EOFError, BadZipFile, KeyError, NotImplementedError) as error:
         fault = Fault(str(path), str(error) or type(error).__name__, "is a readable .npz file of named arrays")
         raise QuantizationError("calibration", [fault]) from None
@@ -106,8 +106,14 @@ def _array_faults(graph: Graph, name: str, array: Any) -> Iterator[Fault]:
     wanted = file_shape(graph.tensors[name])
     if not _is_multiple(array.shape, wanted):
         yield Fault(where, str(list(array.shape)), f"has the shape {list(wanted)}, or a multiple of its first axis")
-    elif not np.isfinite(array).all():
-        yield Fault(where, f"{np.count_nonzero(~np.isfinite(array))} values", "all values are finite")
+    elif bad := _infinite(array):
+        yield Fault(where, f"{bad} values", "all values are finite in float32")
+
+
+def _infinite(array: NDArray[Any]) -> int:
+    """How many values float32 cannot hold."""
+    with np.errstate(over="ignore"):
+        return int(np.count_nonzero(~np.isfinite(array.astype(np.float32, copy=False))))
 
 
 def file_shape(tensor: Tensor) -> tuple[int, ...]:

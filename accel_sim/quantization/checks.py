@@ -73,6 +73,6 @@ def graph_faults(graph: Graph) -> Iterator[Fault]:
         if type(node.op) not in QUANTIZABLE:
             yield Fault(node.where, node.op.name, "has an integer form")
         elif isinstance(node.op, _LINEAR):
-            for tensor in graph.inputs_of(node)[1:]:
-                if tensor is not None and not tensor.is_constant:
-                    yield Fault(node.where, f"operand {tensor.name!r}", "weights and bias are constants")
+            for operand in graph.inputs_of(node)[1:]:
+                if operand is not None and not operand.is_constant:
+                    yield Fault(node.where, f"operand {operand.name!r}", "weights and bias are constants")

@@ -3,7 +3,8 @@
 1. Canonical form: batch norms folded (eq 9-12), activations fused (2.3.2).
 2. Ranges of the activations from the calibration data (3.1).
 3. Grids of the activations (`activation_grids`).
-4. Weights and biases as codes (`weights`); other constants on grids of their own range.
+4. Weights and biases as codes (`weights`); other constants on grids of their own range. A stack of matrices has one
+   grid: runtimes have no integer product with a stack of per-channel ones.
 """
 
 import itertools
@@ -141,8 +142,10 @@ def _linear_constants(
 ) -> Iterator[tuple[int, Tensor]]:
     x, weights = graph.operand(node, 0), graph.operand(node, 1)
     grid = grids[x.name] if x.name in grids else grid_of(MinMax.of(x.constant), recipe.activations)
+    batched = isinstance(node.op, MatMul) and len(weights.shape) > 2
+    rule = replace(recipe.weights, per_channel=False) if batched else recipe.weights
     axis = _channel_axis(node, weights)
-    made = quantize_linear(weights, graph.optional(node, 2), grid.scale[0], axis, recipe.weights, recipe.bias)
+    made = quantize_linear(weights, graph.optional(node, 2), grid.scale[0], axis, rule, recipe.bias)
     yield 1, made.weights
     if made.bias is not None:
         yield 2, made.bias

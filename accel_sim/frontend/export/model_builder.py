@@ -44,9 +44,14 @@ class ModelBuilder:
         """An initializer with these contents; equal contents share one."""
         key = (str(values.dtype), values.shape, values.tobytes())
         if key not in self._constants:
-            self._constants[key] = self.fresh(wish)
-            self.initializers.append(numpy_helper.from_array(np.asarray(values, order="C"), self._constants[key]))
+            self._constants[key] = self.unshared_constant(values, wish)
         return self._constants[key]
+
+    def unshared_constant(self, values: NDArray[np.generic], wish: str) -> str:
+        """An initializer of its own, for constants that ONNX Runtime rewrites: it refuses to where they are shared."""
+        name = self.fresh(wish)
+        self.initializers.append(numpy_helper.from_array(np.asarray(values, order="C"), name))
+        return name
 
     def integers(self, values: Iterable[int], wish: str) -> str:
         """An int64 vector, as shapes, axes and pads are given."""

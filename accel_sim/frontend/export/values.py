@@ -173,7 +173,7 @@ class Values:
 
     def dequantized_constant(self, tensor: Tensor, order: Order) -> str:
         """As `read` of a constant, for a tensor that need not be the graph's own."""
-        codes = self.builder.constant(_codes_in(tensor, order), f"{tensor.name}.codes")
+        codes = self.builder.unshared_constant(_codes_in(tensor, order), f"{tensor.name}.codes")
         grid = tensor.quant
         if grid is None:
             return codes
@@ -181,7 +181,8 @@ class Values:
         attributes: dict[str, Any] = {} if grid.axis is None else {"axis": order[grid.axis]}
         if grid.axis is None:
             scales, zeros = scales.reshape(()), zeros.reshape(())
-        parameters = [self.builder.constant(scales, "scale"), self.builder.constant(zeros, "zero_point")]
+        labelled = ((scales, "scale"), (zeros, "zero_point"))
+        parameters = [self.builder.unshared_constant(v, f"{tensor.name}.{label}") for v, label in labelled]
         return self.builder.node("DequantizeLinear", [codes, *parameters], wish=f"{tensor.name}.real", **attributes)
 
     def _clamped(self, codes: str, tensor: Tensor, order: Order, activation: Activation) -> str:
