@@ -4,6 +4,7 @@ from math import prod
 
 MAX_FILE_BYTES = 1 << 30
 MAX_TENSOR_BYTES = 1 << 30
+MAX_RANK = 8
 
 
 def fits_memory(shape: tuple[int, ...], item_bytes: int) -> bool:

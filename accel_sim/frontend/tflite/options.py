@@ -112,8 +112,8 @@ def read_options(operator: Any, name: str, spend: Callable[[int], None]) -> Opti
         return Options({})
     table_name, fields = _FIELDS[name]
     table = getattr(tflite, table_name)()
-    if operator.BuiltinOptionsType() == getattr(tflite.BuiltinOptions, table_name):
-        union = operator.BuiltinOptions()
+    union = operator.BuiltinOptions()
+    if union is not None and operator.BuiltinOptionsType() == getattr(tflite.BuiltinOptions, table_name):
         table.Init(union.Bytes, union.Pos)
     else:
         table.Init(_EMPTY_TABLE, 4)

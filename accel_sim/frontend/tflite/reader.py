@@ -20,6 +20,7 @@ SCHEMA_VERSION = 3
 _OPERATORS = {code: name for name, code in vars(BuiltinOperator).items() if isinstance(code, int)}
 _TYPES = {code: name.lower() for name, code in vars(TensorType).items() if isinstance(code, int)}
 _DAMAGE = (struct.error, IndexError, KeyError, ValueError, TypeError, OverflowError, MemoryError)
+_LONGEST_TEXT = 4096  # characters kept of a name; names that converters join from many reach hundreds
 _TABLE_BYTES = 8  # the least that a table of its own takes
 
 
@@ -153,7 +154,7 @@ class _Reader:
 
     def _text(self, text: bytes | None) -> str:
         self._spend(len(text or b""))
-        return (text or b"").decode("utf-8", "replace")
+        return (text or b"")[:_LONGEST_TEXT].decode("utf-8", "replace")
 
     def _buffer(self, buffer: Any) -> NDArray[np.uint8] | None:
         """A buffer's bytes, a view into the file; those of large files lie behind the flatbuffer."""

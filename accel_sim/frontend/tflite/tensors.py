@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.errors import Fault
-from accel_sim.frontend._limits import MAX_TENSOR_BYTES, fits_memory
+from accel_sim.frontend._limits import MAX_RANK, MAX_TENSOR_BYTES, fits_memory
 from accel_sim.frontend.tflite.reader import FileQuantization, FileTensor
 from accel_sim.ir import ElementType, QuantParams, Tensor
 
@@ -97,7 +97,9 @@ def _faults(t: FileTensor) -> Iterator[Fault]:
 
 def _shape_faults(where: str, t: FileTensor) -> Iterator[Fault]:
     item_bytes = _ELEMENTS[t.type].dtype.itemsize
-    if not fits_memory(known_shape(t), item_bytes):
+    if len(t.shape) > MAX_RANK:
+        yield Fault(where, f"{len(t.shape)} axes", f"a tensor has at most {MAX_RANK} axes")
+    elif not fits_memory(known_shape(t), item_bytes):
         yield Fault(where, f"shape {list(t.shape)}", f"a tensor takes at most {MAX_TENSOR_BYTES} bytes")
     elif t.data is not None:
         count = prod(t.shape)

@@ -92,6 +92,7 @@ class _Translator:
         self._reader = TensorReader()
         self._values: dict[int, Tensor | None] = {}  # what is ready, under the name it has in the graph
         self._tensors: dict[str, Tensor] = {}
+        self._taken = {tensor.name for tensor in model.tensors}
         self._nodes: list[Node] = []
         self._faults: list[Fault] = []
         self._unsupported: list[Fault] = []
@@ -118,18 +119,15 @@ class _Translator:
         return {name: tensor for name, tensor in self._tensors.items() if name in used}
 
     def _add_input(self, index: int) -> None:
-        stated = self._model.tensors[index]
-        tensor = self._reader.convert(self._model.tensors[self._ends.stands_for.get(index, index)])
+        stated, behind = self._model.tensors[index], self._ends.behind.get(index, [index])
+        tensor = self._reader.convert(self._model.tensors[behind[0]])
+        if min(stated.shape, default=1) < 1:
+            rule = "an input's shape is known and not empty"
+            self._faults.append(Fault(f"tensor {stated.name!r}", f"shape {list(stated.shape)}", rule))
         if tensor is not None:
-            shape = known_shape(stated)
-            if min(stated.shape, default=1) < 1:
-                rule = "an input's shape is known and not empty"
-                self._faults.append(Fault(f"tensor {stated.name!r}", f"shape {list(stated.shape)}", rule))
-            tensor = replace(tensor, name=stated.name, shape=shape, data=None)
-        for reader, source in self._ends.alias.items():
-            if source == index:
-                self._set(reader, tensor)
-        self._set(index, tensor)
+            tensor = replace(tensor, name=stated.name, shape=known_shape(stated), data=None)
+        for name in {index, *behind}:
+            self._set(name, tensor)
 
     def _set(self, index: int, tensor: Tensor | None) -> None:
         self._values[index] = tensor
@@ -205,33 +203,43 @@ class _Translator:
         return True
 
     def _add(self, call: Call, lowered: Lowered) -> None:
-        """Append nodes and what they read; a name that another form of a tensor has gets the node's name added."""
+        """Append nodes and the constants and tensors that they bring along."""
         formed = {tensor.name for tensor in lowered.tensors}
         constants = [t for t in call.inputs if t is not None and t.is_constant and t.name not in formed]
         renamed = {}
         for tensor in (*lowered.tensors, *constants):
-            known = self._tensors.get(tensor.name, tensor)
-            renamed[tensor.name] = tensor.name if _same(known, tensor) else f"{tensor.name}@{call.name}"
-            self._tensors.setdefault(renamed[tensor.name], replace(tensor, name=renamed[tensor.name]))
+            renamed[tensor.name] = name = self._name(tensor, call)
+            self._tensors.setdefault(name, replace(tensor, name=name))
         for node in lowered.nodes:
-            self._nodes.append(replace(node, inputs=tuple(renamed.get(n, n) for n in node.inputs)))
+            inputs, outputs = ([renamed.get(n, n) for n in names] for names in (node.inputs, node.outputs))
+            self._nodes.append(Node(renamed.get(node.name, node.name), node.op, tuple(inputs), tuple(outputs)))
+
+    def _name(self, tensor: Tensor, call: Call) -> str:
+        """A tensor's own name, unless another tensor, or another form of it, has it already."""
+        known = self._tensors.get(tensor.name, tensor)
+        is_operand = any(t is not None and t.name == tensor.name for t in call.inputs)
+        if _same(known, tensor) if is_operand else tensor.name not in self._taken:
+            self._taken.add(tensor.name)
+            return tensor.name
+        name = f"{tensor.name}@{call.name}"
+        while name in self._taken:
+            name += "'"
+        self._taken.add(name)
+        return name
 
     def _output(self, index: int) -> str:
-        """The name under which an output is in the graph; a copy is made where it needs one."""
-        stated = self._model.tensors[index]
-        source = next((s for s, output in self._ends.copies if output == index), None)
-        if source is not None:
-            tensor = self._operand(source, "outputs")
+        """The name under which an output is in the graph; a copy is made where it needs one of its own."""
+        stated, source = self._model.tensors[index], self._ends.before.get(index, index)
+        tensor = self._operand(source, "outputs")
+        if tensor is None or tensor.name == stated.name:
             if tensor is not None:
-                copy = replace(tensor, name=stated.name)
-                self._tensors[copy.name] = copy
-                self._nodes.append(Node(copy.name, Reshape(), (tensor.name,), (copy.name,)))
+                self._tensors.setdefault(tensor.name, tensor)
             return stated.name
-        inner = next((s for s, name in self._ends.alias.items() if name == index and index not in self._values), index)
-        tensor = self._operand(inner, "outputs")
-        if tensor is not None and tensor.is_constant:
-            self._tensors.setdefault(tensor.name, tensor)
-        return stated.name if tensor is None else tensor.name
+        copy = replace(tensor, name=stated.name)
+        if copy.name not in self._tensors:
+            self._tensors[copy.name] = copy
+            self._nodes.append(Node(copy.name, Reshape(), (tensor.name,), (copy.name,)))
+        return copy.name
 
 
 def _same(a: Tensor, b: Tensor) -> bool:
