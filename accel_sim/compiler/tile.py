@@ -73,42 +73,68 @@ def _tile(command: MatrixCommand, hardware: AcceleratorConfig, faults: list[Faul
 
 
 def choose_tiling(command: MatrixCommand, hardware: AcceleratorConfig, room: _Room) -> Tiling:
-    """The tiling of one command; every number at least 1, even where the memories hold less."""
+    """The tiling of one command; every number at least 1, even where the memories hold less.
+
+    Of the blocks that the accumulators hold, the one with the least of max(grid cycles, transfer cycles) by a rough
+    count, then the least traffic, then the largest.
+    """
     grid, shape = hardware.grid, matrix_shape(command)
     columns = shape.columns + any(weight_zero_points(command))  # a column of ones sums the inputs (eq 13)
-    rows, reduction = shape.rows, shape.reduction
+    reduction, most, step = min(shape.reduction, grid.rows), shape.rows, 1
     if grid.dataflow is Dataflow.OUTPUT_STATIONARY:
-        columns = min(columns, grid.columns)
-        reduction = min(reduction, room.weights // max(columns, 1))
-        whole = reduction == shape.reduction
-        rows = _rows_on_chip(command, room, rows, grid.rows) if whole else min(rows, grid.rows)
-        reduction = reduction if whole else min(reduction, room.inputs // max(rows, 1))
+        columns, step = min(columns, grid.columns), grid.rows
+        reduction = min(shape.reduction, room.weights // max(columns, 1))
+        if reduction < shape.reduction:  # sums stay in the grid until the reduction has passed
+            most = min(most, grid.rows)
+            reduction = min(reduction, room.inputs // max(most, 1))
     elif grid.dataflow is Dataflow.INPUT_STATIONARY:
-        rows, reduction = min(rows, grid.columns), min(reduction, grid.rows)
-        columns = min(columns, room.sums // max(rows, 1), room.weights // max(reduction, 1))
+        most = min(most, grid.columns)
+        columns = min(columns, room.sums // max(most, 1), room.weights // max(reduction, 1))
     else:
-        columns, reduction = min(columns, grid.columns), min(reduction, grid.rows)
-        most = min(rows, room.sums // max(columns, 1), room.inputs // max(reduction, 1))
-        rows = _rows_on_chip(command, room, most, 1)
-    return Tiling(max(rows, 1), max(reduction, 1), max(columns, 1))
+        columns = min(columns, grid.columns)
+        most = min(most, room.sums // max(columns, 1), room.inputs // max(reduction, 1))
+    rests = grid.dataflow is Dataflow.INPUT_STATIONARY
+    rows = [most] if rests else _candidate_rows(command, most, step)
+    tilings = [Tiling(max(n, 1), max(reduction, 1), max(columns, 1)) for n in rows]
+    return min(tilings, key=lambda tiling: _cost(command, hardware, room, tiling))
 
 
-def _rows_on_chip(command: MatrixCommand, room: _Room, most: int, step: int) -> int:
-    """At most `most` matrix rows, so few that the inputs they read stay on chip, if any number of rows does.
-
-    Whole rows of the image where at least one fits; else a multiple of `step`.
-    """
+def _candidate_rows(command: MatrixCommand, most: int, step: int) -> list[int]:
+    """Sizes of a block: the most, whole rows of the image, multiples of `step`; each halved again and again."""
     width = _image_width(command)
-    candidates = [most] if most >= matrix_shape(command).rows else []
-    candidates += [n * width for n in _halvings(most // width)] if width else []
-    candidates += [n * step for n in _halvings(min(most, width or most) // step)]
-    fitting = (n for n in candidates if n and _inputs_read(command, n) <= room.inputs)
-    return next(fitting, candidates[0] if candidates else most)
+    in_rows = [n * width for n in _halvings(most // width)] if width else []
+    in_steps = [n * step for n in _halvings(min(most, width or most) // step)]
+    whole = [most] if most == matrix_shape(command).rows or not in_rows + in_steps else []
+    return whole + in_rows + in_steps
 
 
 def _halvings(n: int) -> list[int]:
     """n, n/2, n/4, ... 1, rounded down."""
     return [n >> k for k in range(n.bit_length())]
+
+
+def _cost(command: MatrixCommand, hardware: AcceleratorConfig, room: _Room, tiling: Tiling) -> tuple[float, float, int]:
+    """Rough cycles, DRAM bytes, and the block with its sign turned, for comparing tilings of one command."""
+    shape, grid, memory = matrix_shape(command), hardware.grid, hardware.memory
+    blocks, column_tiles = -(-shape.rows // tiling.rows), -(-shape.columns // tiling.columns)
+    tiles = shape.batches * column_tiles * -(-shape.reduction // tiling.reduction)  # of a block
+    last = shape.rows - (blocks - 1) * tiling.rows
+    if grid.dataflow is Dataflow.OUTPUT_STATIONARY:
+        folds = (blocks - 1) * -(-tiling.rows // grid.rows) + -(-last // grid.rows)
+        cycles = tiles * tiling.reduction * folds
+    else:
+        load = 0 if grid.dataflow is Dataflow.ADDER_TREE else grid.rows
+        cycles = tiles * ((blocks - 1) * max(tiling.rows, load) + max(last, load))
+    x, w = matrix_operands(command)
+    weights = w.size_bytes * (1 if w.size_bytes <= memory.weight_sram_bytes or tiles == 1 else blocks)
+    read = _inputs_read(command, tiling.rows)
+    if read > room.inputs:
+        inputs = shape.batches * shape.rows * shape.reduction * column_tiles * np.dtype(x.dtype).itemsize
+    else:
+        partial = tiling.rows < _image_width(command)
+        inputs = blocks * read * np.dtype(x.dtype).itemsize if partial else x.size_bytes
+    traffic = weights + inputs
+    return max(cycles, traffic / memory.dram_bytes_per_cycle), traffic, -tiling.rows
 
 
 def _image_width(command: MatrixCommand) -> int:
@@ -120,8 +146,8 @@ def _inputs_read(command: MatrixCommand, rows: int) -> int:
     """Input elements of the largest of the first, second and last block of that many rows."""
     total = matrix_shape(command).rows
     item = np.dtype(matrix_operands(command)[0].dtype).itemsize
-    firsts = {0, rows, (total - 1) // rows * rows} & set(range(0, total, rows))
-    return max(block_input_bytes(command, first, min(first + rows, total) - 1) for first in firsts) // item
+    firsts = {first for first in (0, rows, (total - 1) // rows * rows) if 0 <= first < total}
+    return max((block_input_bytes(command, first, min(first + rows, total) - 1) for first in firsts), default=0) // item
 
 
 def _room(command: MatrixCommand, hardware: AcceleratorConfig) -> _Room:
