@@ -16,6 +16,8 @@ from accel_sim.numerics.profiles import PROFILES
 
 _BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
+_HELPERS = {"Requantize", "Reshape", "Transpose"}  # operators that many others use beside their own
+
 
 def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table in GitHub's Markdown."""
@@ -36,7 +38,12 @@ def operators_table() -> str:
 def _sources(supported: Iterable[SupportedOperator], ours: str, form: str) -> str:
     """The file operators of a format that become `ours`; with "", those that become nothing."""
     rows = [row for row in supported if row.format == form]
-    return ", ".join(row.operator for row in rows if (ours in row.becomes if ours else not row.becomes))
+    return ", ".join(row.operator for row in rows if (_stands_for(row, ours) if ours else not row.becomes))
+
+
+def _stands_for(row: SupportedOperator, ours: str) -> bool:
+    """Whether `ours` is what the file operator is about, and not only a helper that some of its forms need."""
+    return ours in row.becomes and (ours not in _HELPERS or ours in (row.becomes[0], row.operator))
 
 
 def profiles_table() -> str:
