@@ -6,7 +6,12 @@ from typing import NoReturn
 
 def main() -> NoReturn:
     """The command `accel-sim`."""
-    from accel_sim.cli.application import application
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line; its exit code (`boundary` lists them)."""
+    from accel_sim.cli.application import execute
     from accel_sim.cli.boundary import guard
 
-    sys.exit(guard(lambda: application(standalone_mode=False) or 0))
+    return guard(lambda: execute(arguments))

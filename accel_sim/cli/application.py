@@ -28,3 +28,9 @@ for command in (
     hw_command,
 ):
     application.add_command(command)
+
+
+def execute(arguments: list[str]) -> int:
+    """Parse and run a command line; the command's exit code. Exceptions are `boundary`'s."""
+    with application.make_context("accel-sim", list(arguments)) as context:
+        return int(application.invoke(context) or 0)

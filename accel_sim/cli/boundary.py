@@ -9,10 +9,12 @@
 | 128 + n | ended by signal n: 130 interrupted, 141 the reader of the output went away, 143 terminated |
 """
 
+import contextlib
 import os
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -21,64 +23,76 @@ import click
 from accel_sim.errors import AccelSimError
 
 DONE, DIFFERENCES, USER_ERROR, DEFECT = 0, 1, 2, 3
+INTERRUPTED, BROKEN_PIPE = 128 + signal.SIGINT, 128 + signal.SIGPIPE
 
 
 def guard(command: Callable[[], int]) -> int:
     """Run a command; its exit code, whatever happens. Writes at most one message to stderr."""
-    _encode_anything()
+    _prepare_streams()
     signal.signal(signal.SIGTERM, _terminate)
     try:
         code = command()
         sys.stdout.flush()
         return code
+    except click.exceptions.Exit as end:  # --help, --version
+        return end.exit_code
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else USER_ERROR
     except BrokenPipeError:
-        _abandon_stdout()
-        return 128 + signal.SIGPIPE
+        return BROKEN_PIPE
     except (KeyboardInterrupt, click.Abort):
-        return _say("interrupted", 128 + signal.SIGINT)
+        click.echo("interrupted", err=True)
+        return INTERRUPTED
     except click.ClickException as error:
         error.show()
         return USER_ERROR
     except AccelSimError as error:
-        return _say(str(error), USER_ERROR)
+        return _blame_user(str(error))
     except OSError as error:  # no space left, a file that vanished
-        return _say(_describe(error), USER_ERROR)
+        return _blame_user(_describe(error))
     except MemoryError:
-        return _say("not enough memory for this model and these inputs; run fewer samples at a time", USER_ERROR)
+        return _blame_user("not enough memory for this model and these inputs; run fewer samples at a time")
     except Exception as error:
-        return _defect(error)
+        return _blame_us(error)
+    finally:
+        _abandon_broken_stdout()
 
 
-def _say(message: str, code: int) -> int:
-    click.echo(f"error: {message}" if code != 128 + signal.SIGINT else message, err=True)
-    return code
+def _blame_user(message: str) -> int:
+    click.echo(f"error: {message}", err=True)
+    return USER_ERROR
+
+
+def _blame_us(error: Exception) -> int:
+    if os.environ.get("ACCEL_SIM_TRACEBACK"):
+        raise error
+    where = "a defect of accel_sim; ACCEL_SIM_TRACEBACK=1 shows where"
+    click.echo(f"error: internal error: {type(error).__name__}: {error} ({where})", err=True)
+    return DEFECT
 
 
 def _describe(error: OSError) -> str:
     reason = error.strerror or str(error)
-    return f"{error.filename}: {reason}" if error.filename else reason
+    return f"{error.filename}: {reason}" if error.filename else f"output: {reason}"
 
 
-def _defect(error: Exception) -> int:
-    if os.environ.get("ACCEL_SIM_TRACEBACK"):
-        raise error
-    kind = type(error).__name__
-    return _say(f"internal error: {kind}: {error} (a defect of accel_sim; ACCEL_SIM_TRACEBACK=1 shows where)", DEFECT)
-
-
-def _encode_anything() -> None:
-    """A terminal that cannot show a character shows a question mark, and the run goes on."""
+def _prepare_streams() -> None:
+    """What a terminal cannot show becomes a question mark; what was closed by the caller goes nowhere."""
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - as long as the process lives
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)  # absent where a test has replaced the stream
         if reconfigure:
             reconfigure(errors="replace")
 
 
-def _abandon_stdout() -> None:
-    """Point stdout at nothing, so that the interpreter's last flush does not fail as well."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _abandon_broken_stdout() -> None:
+    """Where stdout takes nothing more, point it at nothing, so that the interpreter's last flush does not fail too."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _terminate(number: int, _: FrameType | None) -> NoReturn:
