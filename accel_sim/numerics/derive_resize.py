@@ -1,8 +1,8 @@
 """Recipes of resizing: source indices of nearest neighbour, indices and weights of bilinear.
 
 Two families of coordinates. A scale of 0.0 in the operator means the ratio of the shapes as TFLite computes it, output
-index times f32(in / out); any other scale is ONNX Resize's (opset 11 to 19), output index divided by the scale. Both in
-float32, one rounding per operation.
+index times f32(in / out); any other scale is ONNX Resize's (opset 11 to 19), output index divided by the scale, and so
+are the conventions that TFLite does not have, at scale f32(out / in). Both in float32, one rounding per operation.
 """
 
 import math
@@ -28,6 +28,11 @@ from accel_sim.numerics.resize import (
 
 _F = np.float32
 _UNIT = 1 << 10  # of TFLite's fixed-point weights
+_TFLITE_NEAREST = {
+    (CoordinateMode.ASYMMETRIC, NearestRounding.FLOOR),
+    (CoordinateMode.HALF_PIXEL, NearestRounding.ROUND_PREFER_CEIL),
+    (CoordinateMode.ALIGN_CORNERS, NearestRounding.ROUND_PREFER_CEIL),
+}
 
 
 def nearest_indices(
@@ -112,7 +117,7 @@ def _tflite_scale(mode: CoordinateMode, extent: int, size: int) -> np.float32:
 
 
 def _nearest(op: ResizeNearest, i: int, extent: int, size: int, scale: float) -> int:
-    if scale or op.coordinates is CoordinateMode.PYTORCH_HALF_PIXEL:
+    if scale or (op.coordinates, op.rounding) not in _TFLITE_NEAREST:
         index = _rounded(float(_coordinate(op.coordinates, i, extent, size, scale)), op.rounding)
         return min(max(index, 0), extent - 1)
     # TFLite folds the half pixel's -0.5 into the rounding: floor(v + 0.5 * scale) where v is i * scale.

@@ -159,7 +159,7 @@ def _spread(products: Float32s, op: TransposeConv2D, out_hw: tuple[int, int]) ->
         iy, oy = _inside(height, op.strides[0], ky * op.dilations[0] - op.padding.top, out_hw[0])
         for kx in range(kernel_width):
             ix, ox = _inside(width, op.strides[1], kx * op.dilations[1] - op.padding.left, out_hw[1])
-            y[:, oy[:, None], ox] += products[:, iy[:, None], ix, :, ky, kx]
+            y[:, oy[:, None], ox] += products[..., ky, kx][:, iy[:, None], ix]
     return y
 
 
