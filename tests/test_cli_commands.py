@@ -1,0 +1,188 @@
+"""The commands as a person meets them: what they print, write and return."""
+
+import json
+
+import numpy as np
+import pytest
+
+import accel_sim
+from accel_sim import demo_data
+from accel_sim.cli import run as run_cli
+from accel_sim.cli.overflow import parse_accumulators
+from accel_sim.errors import InputError
+from accel_sim.ir import Graph
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A folder with the bundled network, float and quantized, its digits and its calibration set."""
+    folder = tmp_path_factory.mktemp("files")
+    (folder / "float.onnx").write_bytes(demo_data.network_bytes())
+    images, _ = demo_data.heldout()
+    np.savez(folder / "digits.npz", image=images[:5])
+    np.savez(folder / "calibration.npz", image=demo_data.calibration())
+    graph = accel_sim.quantize(accel_sim.load(folder / "float.onnx"), demo_data.calibration())
+    accel_sim.write_onnx(graph, folder / "q.onnx")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def graph(files) -> Graph:
+    return accel_sim.load(files / "q.onnx")
+
+
+def invoke(capsys, *arguments):
+    """Exit code, stdout, stderr of one command line."""
+    code = run_cli([str(a) for a in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_run_writes_codes_and_report(capsys, files, tmp_path, graph):
+    outputs, report = tmp_path / "o.npz", tmp_path / "r.json"
+    code, out, err = invoke(
+        capsys, "run", files / "q.onnx", "--inputs", files / "digits.npz", "--output", outputs, "--json", report
+    )
+    assert (code, err) == (0, "")
+    assert "5 samples of digits.npz" in out
+    with np.load(files / "digits.npz") as digits, np.load(outputs) as made:
+        expected = accel_sim.run(accel_sim.compile(graph), dict(digits))
+        np.testing.assert_array_equal(made["logits"], expected.outputs["logits"])
+        assert made["logits"].shape == (5, 10)
+    document = json.loads(report.read_text())
+    assert document["schema"] == "accel-sim/run/1"
+    assert document["model"]["sha256"] == graph.sha256
+    assert document["cycles"] == expected.cycles > 0
+    assert [layer["name"] for layer in document["layers"]] == [layer.name for layer in expected.layers]
+    assert f"{expected.cycles:,} per sample" in out
+
+
+def test_without_inputs_seeded_random_codes_are_used_and_named(capsys, files, tmp_path):
+    texts = []
+    for seed in (0, 0, 1):
+        path = tmp_path / f"{len(texts)}.npz"
+        code, out, _ = invoke(
+            capsys, "run", files / "q.onnx", "--seed", seed, "--output", path, "--level", "functional"
+        )
+        assert code == 0
+        assert f"random codes (seed {seed}), no --inputs given" in out
+        texts.append(path.read_bytes())
+    assert texts[0] == texts[1] != texts[2]
+
+
+def test_hardware_and_profile_are_chosen_and_said(capsys, files, tmp_path):
+    report = tmp_path / "r.json"
+    options = ("--hw", "paper-4x4", "--set", "accumulator.bits=24", "--profile", "tosa", "--json", report)
+    code, out, _ = invoke(capsys, "run", files / "q.onnx", *options)
+    assert code == 0
+    assert "profile tosa · hardware paper-4x4" in out
+    document = json.loads(report.read_text())
+    assert document["profile"] == "tosa"
+    assert document["hardware"]["grid"]["rows"] == 4
+    assert document["hardware"]["accumulator"]["bits"] == 24
+
+
+def test_a_hardware_file_is_a_preset_with_other_numbers(capsys, files, tmp_path):
+    _, toml, _ = invoke(capsys, "hw", "edge-16x16", "--set", "grid.rows=8", "--set", 'name="mine"')
+    (tmp_path / "mine.toml").write_text(toml)
+    code, out, _ = invoke(capsys, "run", files / "q.onnx", "--hw", tmp_path / "mine.toml")
+    assert code == 0
+    assert "hardware mine" in out
+    assert "of 8 x 16" in out
+
+
+def test_compare_exits_with_1_exactly_where_codes_differ(capsys, files, tmp_path):
+    for profile in ("tflite", "paper"):
+        report = tmp_path / f"{profile}.json"
+        options = ("--inputs", files / "digits.npz", "--profile", profile, "--simulation", "float64", "--json", report)
+        code, out, err = invoke(capsys, "compare", files / "q.onnx", *options)
+        document = json.loads(report.read_text())
+        assert err == ""
+        assert document["simulation"] == "float64"
+        assert code == (0 if document["identical"] else 1)
+        assert ("every code of every layer is the same" in out) == document["identical"]
+        assert document["identical"] == (sum(layer["differing"] for layer in document["layers"]) == 0)
+        assert document["top1_agreement"] is not None
+
+
+def test_overflow_exits_with_1_where_a_width_asked_for_is_not_proved(capsys, files, tmp_path, graph):
+    safe = accel_sim.overflow(graph).safe_bits
+    for widths, expected in (((), 0), ((safe,), 0), ((safe - 1,), 1), ((f"{safe}..{safe + 3}",), 0), ((8, 32), 1)):
+        report = tmp_path / "r.json"
+        options = [word for width in widths for word in ("--accumulator", width)]
+        code, out, err = invoke(
+            capsys, "overflow", files / "q.onnx", "--inputs", files / "digits.npz", *options, "--json", report
+        )
+        assert (code, err) == (expected, "")
+        assert f"{safe} bits: no input can overflow" in out
+        document = json.loads(report.read_text())
+        assert document["safe_bits"] == safe
+        assert document["observed_bits"] <= safe
+        assert document["samples"] == 5
+
+
+@pytest.mark.parametrize(
+    ("specs", "widths"), [(("20",), (20,)), (("14..16", "32"), (14, 15, 16, 32)), ((" 8 ",), (8,)), ((), ())]
+)
+def test_accumulator_specifications(specs, widths):
+    assert parse_accumulators(specs) == widths
+
+
+def test_every_bad_accumulator_is_told_at_once():
+    with pytest.raises(InputError) as error:
+        parse_accumulators(("1", "65", "20..10", "x", "16.5", "", "9" * 30, "20"))
+    assert len(error.value.faults) == 7
+
+
+def test_inspect_lists_operators_grids_and_units(capsys, files, tmp_path, graph):
+    report = tmp_path / "r.json"
+    code, out, err = invoke(capsys, "inspect", files / "q.onnx", "--json", report)
+    assert (code, err) == (0, "")
+    document = json.loads(report.read_text())
+    assert document["supported"] is True
+    assert [o["name"] for o in document["operators"]] == [node.name for node in graph.nodes]
+    units = {o["runs_on"] for o in document["operators"]}
+    assert "PE grid" in units
+    assert any("vector unit" in unit for unit in units)
+    assert graph.sha256 in out
+    assert "image uint8[1,8,8,1]" in out
+
+
+def test_inspect_lists_a_float_network_and_says_that_it_cannot_run(capsys, files, tmp_path):
+    report = tmp_path / "r.json"
+    code, out, err = invoke(capsys, "inspect", files / "float.onnx", "--json", report)
+    assert code == 2
+    assert err.count("\n") == 1
+    assert "unsupported" in out
+    document = json.loads(report.read_text())
+    assert document["supported"] is False
+    assert len(document["operators"]) > 10
+    assert document["unsupported"]
+
+
+def test_quantize_writes_a_network_that_runs(capsys, files, tmp_path):
+    path = tmp_path / "q.onnx"
+    code, out, err = invoke(
+        capsys, "quantize", files / "float.onnx", "--calibration", files / "calibration.npz", "--output", path
+    )
+    assert (code, err) == (0, "")
+    assert str(path) in out
+    assert path.read_bytes() == (files / "q.onnx").read_bytes()
+
+
+def test_hw_lists_presets_and_prints_one_as_a_file(capsys):
+    code, out, _ = invoke(capsys, "hw")
+    assert code == 0
+    for name in accel_sim.preset_names():
+        assert name in out
+    _, toml, _ = invoke(capsys, "hw", "tpu-v1")
+    assert accel_sim.hardware.parse_hardware(toml) == accel_sim.load_hardware("tpu-v1")
+
+
+@pytest.mark.parametrize(
+    "command", ["", "run", "compare", "overflow", "inspect", "quantize", "hw", "demo"], ids=lambda c: c or "accel-sim"
+)
+def test_help(capsys, command):
+    code, out, err = invoke(capsys, *([command] if command else []), "--help")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"Usage: accel-sim {command}".rstrip())
