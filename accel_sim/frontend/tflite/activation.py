@@ -54,7 +54,7 @@ def _rule(
     def lower(call: Call) -> Lowered:
         return single(call, make(call))
 
-    structure = (must.operands(1, 1), must.activation_types(*types), must.not_empty)
+    structure = (must.operands(1, 1), must.activation_types(*types))
     return Rule(operator, (op,), structure, (must.grids(), *constraints), lambda call: [call.x.shape], lower)
 
 
@@ -99,7 +99,7 @@ RULES = (
     Rule(
         "SOFTMAX",
         (Softmax,),
-        (must.operands(1, 1), softmax_types, must.rank(0, 1, 4), must.not_empty),
+        (must.operands(1, 1), softmax_types, must.rank(0, 1, 4)),
         (must.grids(), beta_is_positive, result_grid(_UNIT)),
         lambda call: [call.x.shape],
         lambda call: single(call, Softmax(-1, call.options.real("Beta"))),

@@ -29,11 +29,15 @@ def fused(call: Call) -> Activation:
 
 def operands(least: int, most: int | None = None, results: int | None = 1) -> Constraint:
     """Counts of operands and results; the first `least` operands are present."""
-    most_text = "" if most == least else (" or more" if most is None else f" to {most}")
-    noun = "operand" if (least, most) == (1, 1) else "operands"
-    result_text = "results" if results is None else f"{results} result{'s' if results != 1 else ''}"
+    if most is None:
+        given = f"at least {least} operand"
+    elif least == most:
+        given = f"{least} operand{'s' if least > 1 else ''}"
+    else:
+        given = f"{least} or {most} operands (the last may be absent)"
+    made = "at least 1 result" if results is None else f"{results} result"
 
-    @ruled(f"There are {least}{most_text} {noun}, all of them present but trailing optional ones, and {result_text}.")
+    @ruled(f"It has {given} and {made}.")
     def check(call: Call) -> str | None:
         count = len(call.inputs)
         if not least <= count <= (most or count) or (results is not None and len(call.outputs) != results):
@@ -94,12 +98,6 @@ def rank(index: int, least: int, most: int) -> Constraint:
         return None if least <= len(shape) <= most else f"shape {list(shape)}"
 
     return check
-
-
-def not_empty(call: Call) -> str | None:
-    """No operand is empty."""
-    empty = next((t for t in call.inputs if t is not None and t.size == 0), None)
-    return None if empty is None else f"{empty.name!r} has shape {list(empty.shape)}"
 
 
 def constant(index: int, what: str) -> Constraint:

@@ -76,7 +76,6 @@ _CONVOLUTION_STRUCTURE = (
     must.rank(_W, 4, 4),
     must.constant(_W, "weights"),
     must.constant(_B, "bias"),
-    must.not_empty,
     must.known_padding,
     must.positive("StrideH", "StrideW", "DilationHFactor", "DilationWFactor"),
 )
@@ -161,7 +160,6 @@ TRANSPOSE_CONV = Rule(
         must.constant(_TRANSPOSED_B, "bias"),
         must.rank(_TRANSPOSED_W, 4, 4),
         must.rank(_TRANSPOSED_X, 4, 4),
-        must.not_empty,
         must.known_padding,
         must.positive("StrideH", "StrideW"),
     ),

@@ -50,7 +50,6 @@ FULLY_CONNECTED = Rule(
         must.constant(_W, "weights"),
         must.constant(_B, "bias"),
         must.rank(_W, 2, 2),
-        must.not_empty,
         default_weights_format,
     ),
     (
@@ -101,7 +100,6 @@ BATCH_MATMUL = Rule(
         must.activation_types("float32", "int8", "int16", at=(0, 1)),
         must.rank(0, 2, 5),
         must.rank(1, 2, 5),
-        must.not_empty,
     ),
     (must.grids((0, 1)), matrices_agree),
     _matmul_shape,

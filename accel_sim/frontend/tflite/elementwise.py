@@ -33,7 +33,6 @@ def _shape(call: Call) -> list[Shape]:
 _STRUCTURE = (
     must.operands(2, 2),
     must.activation_types(*must.FLOAT_AND_INTEGERS, at=_BOTH),
-    must.not_empty,
     operands_broadcast,
 )
 
@@ -79,7 +78,6 @@ PRELU = Rule(
         must.operands(2, 2),
         must.activation_types(*must.FLOAT_AND_BYTES, at=_BOTH),
         must.constant(1, "slope"),
-        must.not_empty,
     ),
     (must.grids(_BOTH), slope_broadcasts),
     lambda call: [call.x.shape],

@@ -137,7 +137,6 @@ def _pad(operator: str, count: int, constraints: tuple[Constraint, ...], lower: 
     structure = (
         must.operands(count, count),
         MOVED,
-        must.not_empty,
         must.rank(0, 1, 5),
         must.constant_indices(1, "margins"),
         margins_are_pairs,
@@ -180,7 +179,6 @@ def _blocks(
         must.operands(1, 1),
         must.activation_types(*must.FLOAT_AND_BYTES),
         must.rank(0, 4, 4),
-        must.not_empty,
         must.positive("BlockSize"),
         divides,
     )
@@ -191,7 +189,7 @@ RULES = (
     Rule(
         "RESHAPE",
         (Reshape,),
-        (must.operands(1, 2), MOVED, must.not_empty, shape_is_constant, size_is_kept),
+        (must.operands(1, 2), MOVED, shape_is_constant, size_is_kept),
         SAME_GRID,
         _reshaped_list,
         _reshape,
@@ -199,7 +197,7 @@ RULES = (
     Rule(
         "SQUEEZE",
         (Reshape,),
-        (must.operands(1, 1), MOVED, must.not_empty, squeezed_axes_are_one),
+        (must.operands(1, 1), MOVED, squeezed_axes_are_one),
         SAME_GRID,
         _squeezed,
         _reshape,
@@ -207,7 +205,7 @@ RULES = (
     Rule(
         "EXPAND_DIMS",
         (Reshape,),
-        (must.operands(2, 2), MOVED, must.not_empty, must.constant_indices(1, "axis"), one_new_axis),
+        (must.operands(2, 2), MOVED, must.constant_indices(1, "axis"), one_new_axis),
         SAME_GRID,
         _expanded,
         _reshape,
@@ -218,7 +216,6 @@ RULES = (
         (
             must.operands(2, 2),
             MOVED,
-            must.not_empty,
             must.rank(0, 1, 6),
             must.constant_indices(1, "permutation"),
             permutes_axes,

@@ -41,7 +41,6 @@ _RESIZE_STRUCTURE = (
     must.operands(2, 2),
     must.activation_types(*must.FLOAT_AND_INTEGERS),
     must.rank(0, 4, 4),
-    must.not_empty,
     must.constant_indices(1, "size"),
     size_is_positive,
 )
@@ -118,7 +117,7 @@ RULES = (
     Rule(
         "QUANTIZE",
         (Requantize,),
-        (must.operands(1, 1), integer_types, must.not_empty),
+        (must.operands(1, 1), integer_types),
         (must.grids(),),
         lambda call: [call.x.shape],
         lambda call: single(call, Requantize()),
@@ -127,7 +126,7 @@ RULES = (
     Rule(
         "CONCATENATION",
         (Concat,),
-        (must.operands(1), all_one_type, must.rank(0, 1, 5), must.not_empty, axis_is_inside, shapes_agree),
+        (must.operands(1), all_one_type, must.rank(0, 1, 5), axis_is_inside, shapes_agree),
         (grids_are_usable, no_activation),
         _joined,
         lambda call: single(call, Concat(call.options.integer("Axis") % len(call.x.shape))),

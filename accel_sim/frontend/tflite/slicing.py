@@ -197,7 +197,6 @@ RULES = (
         (
             must.operands(3, 3),
             MOVED,
-            must.not_empty,
             must.constant_indices(1, "begin"),
             must.constant_indices(2, "size"),
             slice_is_inside,
@@ -212,7 +211,6 @@ RULES = (
         (
             must.operands(4, 4),
             MOVED,
-            must.not_empty,
             must.constant_indices(1, "begin"),
             must.constant_indices(2, "end"),
             must.constant_indices(3, "strides"),
@@ -231,7 +229,6 @@ RULES = (
             must.operands(2, 2, results=None),
             must.constant_indices(0, "axis"),
             must.activation_types(*must.FLOAT_AND_INTEGERS, at=(1,)),
-            must.not_empty,
             parts_are_equal,
         ),
         (must.grids((1,)), must.one_grid((1,))),
@@ -246,7 +243,6 @@ RULES = (
             must.constant_indices(1, "sizes"),
             must.constant_indices(2, "axis"),
             MOVED,
-            must.not_empty,
             parts_make_the_whole,
         ),
         SAME_GRID,

@@ -39,8 +39,14 @@ def load_tflite(data: bytes, name: str) -> Graph:
 
 
 def list_tflite(data: bytes) -> tuple[ListedOperator, ...]:
-    """Every operator of a readable file, in its order, whether or not it is supported."""
+    """Every operator of a readable file, in its order, whether or not it is supported.
+
+    Raises:
+        ModelError: the file is damaged, or there is no graph in it.
+    """
     model = read_model(data)
+    if model.subgraphs == 0:
+        raise ModelError("TFLite model", _file_faults(model))
 
     def text(indices: tuple[int, ...]) -> tuple[str, ...]:
         known = [i for i in indices if i != _ABSENT]
@@ -124,6 +130,7 @@ class _Translator:
         if min(stated.shape, default=1) < 1:
             rule = "an input's shape is known and not empty"
             self._faults.append(Fault(f"tensor {stated.name!r}", f"shape {list(stated.shape)}", rule))
+            tensor = None
         if tensor is not None:
             tensor = replace(tensor, name=stated.name, shape=known_shape(stated), data=None)
         for name in {index, *behind}:
