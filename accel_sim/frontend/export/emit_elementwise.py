@@ -8,7 +8,6 @@ from accel_sim.ir import (
     Add,
     ArgMax,
     Clip,
-    ElementType,
     HardSigmoid,
     HardSwish,
     LeakyRelu,
@@ -103,7 +102,7 @@ def _emit_unary(values: Values, node: Node, operator: str, more: list[str] | Non
 
 
 def emit_arg_max(values: Values, node: Node, op: ArgMax) -> None:
-    """ArgMax or ArgMin; the indices are int64, cast where the graph has int32."""
+    """ArgMax or ArgMin; the indices are int64, as ONNX has them."""
     x, y = values.graph.operand(node, 0), values.graph.result(node)
     axis = op.axis % len(x.shape)
     order = values.order(x)
@@ -118,6 +117,4 @@ def emit_arg_max(values: Values, node: Node, op: ArgMax) -> None:
     }
     operator = "ArgMin" if op.minimum else "ArgMax"
     result = values.builder.node(operator, [values.read(x, order)], wish=f"{y.name}.{operator}", **attributes)
-    if y.element is not ElementType.INT64:
-        result = values.builder.cast(result, y.element, f"{y.name}.cast")
     values.write(y, result, order if op.keep_dims else tuple(range(len(y.shape))))

@@ -128,13 +128,16 @@ def _emit_resize(values: Values, node: Node, op: ResizeNearest | ResizeBilinear,
 
 
 def resize_scales(op: ResizeNearest | ResizeBilinear, x: Tensor, y: Tensor) -> tuple[np.float32, np.float32] | None:
-    """The factors with which ONNX arrives at y's size, floor(f32(size) * f32(factor)); None where it would not."""
+    """The factors with which ONNX arrives at y's size; None where it would not.
+
+    The size is floor(size * f32(factor)): ONNX Runtime multiplies in float32, ONNX's shape inference does not.
+    """
     stated = (op.scale_y, op.scale_x)
     factors = []
     for axis in (1, 2):
         source, target = np.float32(x.shape[axis]), np.float32(y.shape[axis])
         factor = np.float32(stated[axis - 1]) if stated[axis - 1] else target / source
-        if floor(source * factor) != y.shape[axis]:
+        if {floor(source * factor), floor(float(source) * float(factor))} != {y.shape[axis]}:
             return None
         factors.append(factor)
     return factors[0], factors[1]

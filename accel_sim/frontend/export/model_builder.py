@@ -57,10 +57,6 @@ class ModelBuilder:
         """An int64 vector, as shapes, axes and pads are given."""
         return self.constant(np.array(list(values), np.int64), wish)
 
-    def cast(self, value: str, element: ElementType, wish: str) -> str:
-        """A Cast to an element type."""
-        return self.node("Cast", [value], wish=wish, to=_ONNX_TYPES[element])
-
     def fresh(self, wish: str) -> str:
         """The wished name, or the first unused one with a number behind it; it is taken from now on."""
         name, number = wish, 1

@@ -29,7 +29,7 @@ from accel_sim.frontend.export.emitters import EMITTERS
 from accel_sim.frontend.export.layout import choose_orders, ordered
 from accel_sim.frontend.export.model_builder import ModelBuilder, value_info
 from accel_sim.frontend.export.values import InexpressibleError, Values, container
-from accel_sim.ir import ElementType, Graph, HardSwish, Node, Tensor
+from accel_sim.ir import ArgMax, ElementType, Graph, HardSwish, Node, Tensor
 from accel_sim.transforms.rewriting import Uses, rebuilt
 
 
@@ -102,8 +102,16 @@ def _declared(values: Values, name: str) -> Any:
     shape: list[int | str] = list(ordered(tensor.shape, values.order(tensor)))
     if values.free_batch:
         shape[0] = "N"
-    element = tensor.element if tensor.quant is None else ElementType.FLOAT32
-    return value_info(name, element, shape)
+    return value_info(name, ElementType.FLOAT32 if tensor.quant is not None else _plain_type(values.graph, name), shape)
+
+
+def _plain_type(graph: Graph, name: str) -> ElementType:
+    """The type in the file of a tensor without grid: accumulators as they are, indices int64, wherever moved."""
+    maker = graph.producer(name)
+    if maker is not None and isinstance(maker.op, ArgMax):
+        return ElementType.INT64
+    moved = maker is not None and graph.operand(maker, 0).quant is None
+    return _plain_type(graph, maker.inputs[0]) if maker is not None and moved else graph.tensors[name].element
 
 
 def _graph_faults(graph: Graph) -> Iterator[Fault]:
