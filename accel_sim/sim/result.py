@@ -26,7 +26,8 @@ class LayerResult:
     Attributes:
         name, op: the graph node and its operator.
         macs: multiply-accumulates per sample that the layer's arithmetic needs.
-        cycles: for one sample, stalls included. stall_cycles: of these, those in which the compute unit waited for memory.
+        cycles: for one sample, stalls included.
+        stall_cycles: of these, those in which the compute unit waited for memory.
         utilization: macs / (cycles * PEs), 0 to 1; None where the layer does not use the grid.
         traffic: bytes moved per sample, by memory name ("dram_read", "dram_write").
         energy_pj: per sample, picojoule.

@@ -8,7 +8,6 @@ from accel_kernels.integers import clamp, wrap
 from accel_kernels.lanes import EVENTS, HIGH, LANES, LOW, START, STATE, note
 
 WRAPS, SATURATES = 0, 1
-WRAPS, SATURATES = 0, 1
 INT64_MIN, INT64_MAX = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
 

@@ -9,14 +9,13 @@ from accel_kernels.requantize_exact import rescale_exact
 
 
 @kernel
-def window_sums(image: Array, geometry: Array, pad_zero: Int64, sums: Array, counts: Array) -> None:
-    """sums[pixel, c] = sum of the window's codes; counts[pixel] = how many; pixels numbered row-major over N, Ho, Wo.
+def window_sums(image: Array, geometry: Array, pad_zero: Int64, counts: Array, sums: Array) -> None:
+    """sums[pixel, c] = sum of the window's codes inside the image, the rest of counts[pixel] codes being pad_zero.
 
     Operands:
-        image: [N * H * W * C] codes.
-        geometry: int64, as `panels.gather_panel`, then pad_bottom, pad_right, and 1 where padding counts (with value
-            pad_zero) or 0 where it does not.
-        sums: int64 [pixels, C]. counts: int64 [pixels].
+        image: [N * H * W * C] codes. geometry: see `panels.gather_panel`.
+        counts: int64 [pixels], numbered row-major over N, Ho, Wo.
+        sums: int64 [pixels, C].
     """
     height, width, channels = geometry[0], geometry[1], geometry[2]
     out_height, out_width, kh, kw, sh, sw = (
@@ -28,14 +27,12 @@ def window_sums(image: Array, geometry: Array, pad_zero: Int64, sums: Array, cou
         geometry[10],
     )
     dh, dw, pad_top, pad_left = geometry[11], geometry[12], geometry[13], geometry[14]
-    top, left = -pad_top * geometry[17], -pad_left * geometry[17]
-    bottom, right = height + geometry[15] * geometry[17], width + geometry[16] * geometry[17]
     for pixel in range(counts.size):
         target = sums[pixel]
         y0 = (pixel // out_width) % out_height * sh - pad_top
         x0 = pixel % out_width * sw - pad_left
         plane = pixel // (out_width * out_height) * height
-        count, inside = 0, 0
+        inside = 0
         target[:] = 0
         for tap in range(kh * kw):
             y, x = y0 + tap // kw * dh, x0 + tap % kw * dw
@@ -43,11 +40,8 @@ def window_sums(image: Array, geometry: Array, pad_zero: Int64, sums: Array, cou
                 source = ((plane + y) * width + x) * channels
                 _add(image[source : source + channels], target)
                 inside += 1
-            if top <= y < bottom and left <= x < right:
-                count += 1
-        counts[pixel] = count
         for c in range(channels):
-            target[c] += (count - inside) * pad_zero
+            target[c] += (counts[pixel] - inside) * pad_zero
 
 
 @kernel
@@ -132,7 +126,7 @@ def average_float32(
     """codes[p, c] = clamp(rint(f32(f32(sum / n) / scale) + zero_point), low, high).
 
     The sum is float32, one dequantized code f32(f32(x - input_zero) * input_scale) after the other in row-major order;
-    padding that counts adds 0. counts: from `window_sums`. sums: float32 [C], scratch.
+    padding that counts adds 0. counts: int64 [pixels]. sums: float32 [C], scratch.
     """
     height, width, channels = geometry[0], geometry[1], geometry[2]
     out_height, out_width, kh, kw, sh, sw = (

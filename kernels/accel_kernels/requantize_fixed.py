@@ -3,7 +3,7 @@
 ::
 
     x' = wrap32(x << left)
-    y  = clamp(wrap(((x' * multiplier + addend + sign(x') * sign_addend) >> right) + zero_point), low, high)
+    y  = clamp(wrap(wrap((x' * multiplier + addend + sign(x') * sign_addend) >> right) + zero_point), low, high)
 
 covers every fixed-point requantizer, with sign(x') = 1 for x' >= 0 and -1 below:
 
@@ -42,7 +42,7 @@ def rescale(x: Int64, multiplier: Int64, left: Int64, right: Int64, addend: Int6
 
 @kernel
 def requantize_fixed(
-    accumulators: Array, table: Array, zero_point: Int64, wraps: Int64, rows: Int64, codes: Array
+    accumulators: Array, table: Array, zero_point: Int64, wraps: Int64, sum_wraps: Int64, rows: Int64, codes: Array
 ) -> None:
     """codes[i, c] for accumulators[i, c] of 32 bits, or wider ones that the recipe wraps to 32 first.
 
@@ -50,7 +50,8 @@ def requantize_fixed(
         accumulators: int32 or int64 [at least rows, C].
         table: int64 [FIELDS, C].
         zero_point: of the codes.
-        wraps: bits that the sum with the zero point loses (32: it wraps to int32; 0: it is exact).
+        wraps: bits that the scaled value loses (32: it wraps to int32; 0: it is exact).
+        sum_wraps: bits that its sum with the zero point loses.
         codes: [at least rows, C], any integer type that holds the limits.
     """
     for i in range(rows):
@@ -63,21 +64,20 @@ def requantize_fixed(
                 table[ADDEND, c],
                 table[SIGN_ADDEND, c],
             )
-            codes[i, c] = clamp(wrap(scaled + zero_point, wraps), table[LOWEST, c], table[HIGHEST, c])
+            offset = wrap(wrap(scaled, wraps) + zero_point, sum_wraps)
+            codes[i, c] = clamp(offset, table[LOWEST, c], table[HIGHEST, c])
 
 
 @kernel
 def requantize_fixed_wide(
-    accumulators: Array, table: Array, zero_point: Int64, wraps: Int64, rows: Int64, codes: Array
+    accumulators: Array, table: Array, zero_point: Int64, wraps: Int64, sum_wraps: Int64, rows: Int64, codes: Array
 ) -> None:
-    """As `requantize_fixed` for int64 accumulators that are not wrapped: the product has 96 bits; left is 0.
-
-    With wraps, the scaled value itself wraps to int32 too.
-    """
+    """As `requantize_fixed` for int64 accumulators that are not wrapped: the product has 96 bits; left is 0."""
     for i in range(rows):
         for c in range(accumulators.shape[1]):
             scaled = _rescale_wide(accumulators[i, c], table[MULTIPLIER, c], table[ADDEND, c], table[RIGHT, c], wraps)
-            codes[i, c] = clamp(wrap(scaled + zero_point, wraps), table[LOWEST, c], table[HIGHEST, c])
+            offset = wrap(wrap(scaled, wraps) + zero_point, sum_wraps)
+            codes[i, c] = clamp(offset, table[LOWEST, c], table[HIGHEST, c])
 
 
 @kernel

@@ -1,0 +1,169 @@
+"""Machine: runs programs on an accelerator."""
+
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+
+from accel_sim.errors import Fault, ProgramError
+from accel_sim.hardware import AcceleratorConfig
+from accel_sim.program import Program, written_by
+from accel_sim.sim.layers import CommandReport, command_timings, layer_results
+from accel_sim.sim.memory import Array
+from accel_sim.sim.observers import Keeper, Observer
+from accel_sim.sim.prepared import PreparedProgram, Worker, merged_record, prepared
+from accel_sim.sim.result import Level, RunResult
+from accel_sim.sim.samples import Samples, check_inputs, empty_outputs, place, to_file
+
+Progress = Callable[[int, int], None]
+"""(samples done, samples in all) -> None."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One run: what its samples have in common."""
+
+    program: Program
+    samples: Samples
+    keeper: Keeper
+    observers: tuple[Observer, ...]
+    outputs: dict[str, Array]
+
+    def run_sample(self, sample: int, worker: Worker) -> None:
+        """Everything for one sample, in a worker's memory."""
+        memory = worker.memory
+        for port, codes in self.samples.codes(sample):
+            memory.view(port.operand)[...] = codes
+        self.keeper.after(-1, sample, memory)
+        for index, run in enumerate(worker.runs):
+            run()
+            self.keeper.after(index, sample, memory)
+            if self.observers:
+                self._notify(index, sample, worker)
+        for port in self.program.outputs:
+            place(self.outputs[port.name], sample, to_file(port, memory.view(port.operand)))
+
+    def _notify(self, index: int, sample: int, worker: Worker) -> None:
+        command = self.program.commands[index]
+        output = worker.memory.view(written_by(command)).view()
+        output.flags.writeable = False
+        for observer in self.observers:
+            observer.command_done(sample, index, command, output)
+
+
+class Machine:
+    """An accelerator that runs programs.
+
+    Attributes:
+        hardware: its configuration.
+    """
+
+    def __init__(self, hardware: AcceleratorConfig) -> None:
+        self.hardware = hardware
+
+    def run(
+        self,
+        program: Program,
+        inputs: Mapping[str, Array],
+        level: Level = Level.CYCLE,
+        *,
+        keep: Iterable[str] = (),
+        threads: int | None = None,
+        progress: Progress | None = None,
+        observers: Iterable[Observer] = (),
+    ) -> RunResult:
+        """Run a program on all samples of its inputs.
+
+        Args:
+            program: compiled for this grid and these memories.
+            inputs: one array for each input, by its name in the file and in the file's layout; the first axis may be
+                any multiple of the network's. Integers of the input's type are codes; floats are quantized.
+            level: how closely the machine is simulated; the bytes are the same.
+            keep: names of tensors to return as well.
+            threads: that samples are spread over, by default one for each CPU; results do not depend on it.
+            progress: called after every sample.
+            observers: told of every command.
+
+        Raises:
+            InputError: listing every fault of the inputs and of `keep`.
+            ProgramError: listing every fault of the program, and everything in it that the machine does not have.
+        """
+        self._check(program)
+        samples = check_inputs(program, inputs)
+        keeper = Keeper(program, keep, samples.count)
+        ready = prepared(program, self.hardware.accumulator, watching=level is Level.CYCLE)
+        job = _Job(program, samples, keeper, tuple(observers), empty_outputs(program.outputs, samples.count))
+        workers = _run_all(job, ready, threads or os.cpu_count() or 1, progress)
+        return self._result(job, level, ready, workers)
+
+    def _check(self, program: Program) -> None:
+        """A program's tiles fit the grid and memories that it was compiled for, and need not fit others."""
+        mine, its = self.hardware, program.hardware
+        if (mine.grid, mine.memory) != (its.grid, its.memory):
+            fault = Fault(
+                "hardware", its.name, f"has the grid and memories of the machine, {mine.name!r}", "compile for it"
+            )
+            raise ProgramError(f"program {program.name!r}", [fault])
+
+    def _result(self, job: _Job, level: Level, ready: PreparedProgram, workers: Sequence[Worker]) -> RunResult:
+        program = job.program
+        timings = command_timings(program, self.hardware) if level is Level.CYCLE else (None,) * len(program.commands)
+        records = [
+            merged_record(workers, index) if operation.watched and level is Level.CYCLE else None
+            for index, operation in enumerate(ready.operations)
+        ]
+        reports = [CommandReport(*parts) for parts in zip(program.commands, timings, records, strict=True)]
+        return RunResult(
+            outputs=job.outputs,
+            ports={port.name: port for port in program.outputs},
+            layers=layer_results(reports, self.hardware.grid.size),
+            samples=job.samples.count,
+            level=level,
+            cycles=sum(t.cycles for t in timings if t is not None) if level is Level.CYCLE else None,
+            tensors=job.keeper.tensors,
+        )
+
+
+def _run_all(job: _Job, ready: PreparedProgram, threads: int, progress: Progress | None) -> list[Worker]:
+    """Run every sample; the workers, with what they have watched."""
+    count = job.samples.count
+    workers = [ready.worker() for _ in range(min(threads, count))]
+    if len(workers) == 1:
+        for sample in range(count):
+            job.run_sample(sample, workers[0])
+            if progress:
+                progress(sample + 1, count)
+    else:
+        _run_on_threads(job, workers, progress)
+    return workers
+
+
+def _run_on_threads(job: _Job, workers: Sequence[Worker], progress: Progress | None) -> None:
+    """Samples in order to whichever worker is free; the first error stops the run."""
+    count = job.samples.count
+    free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+    for worker in workers:
+        free.put(worker)
+    stopped = threading.Event()
+
+    def run(sample: int) -> None:
+        if stopped.is_set():
+            return
+        worker = free.get()
+        try:
+            job.run_sample(sample, worker)
+        finally:
+            free.put(worker)
+
+    with ThreadPoolExecutor(len(workers)) as pool:
+        try:
+            futures = [pool.submit(run, sample) for sample in range(count)]
+            for done, future in enumerate(as_completed(futures), 1):
+                future.result()
+                if progress:
+                    progress(done, count)
+        except BaseException:
+            stopped.set()  # what is still queued returns at once, so that the pool can end
+            raise

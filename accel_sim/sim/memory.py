@@ -1,0 +1,66 @@
+"""The memories of one worker: activations, constants, scratch; arrays are views of them by address."""
+
+from collections.abc import Mapping
+from enum import Enum
+from math import prod
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from accel_sim.program import Operand, Region
+
+Array = NDArray[np.generic]
+Bytes = NDArray[np.uint8]
+
+_ALIGNMENT = 64
+
+
+class Scratch(Enum):
+    """A buffer that commands use while they run, one after the other."""
+
+    PANEL = "pixels under a window"
+    EXPANDED = "the panel with a channel multiplier"
+    ACCUMULATORS = "accumulators before requantization"
+    WEIGHTS = "the right-hand matrix of a product of activations"
+    LEFT = "first operand, broadcast or reordered"
+    RIGHT = "second operand, broadcast"
+
+
+ScratchBytes = Mapping[Scratch, int]
+
+
+def aligned(size_bytes: int) -> Bytes:
+    """Zeroed bytes that begin at a multiple of the widest vector."""
+    raw = np.zeros(size_bytes + _ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % _ALIGNMENT
+    return raw[start : start + size_bytes]
+
+
+def constant_image(constants: bytes) -> Bytes:
+    """Region.CONSTANTS in aligned memory, shared by all workers. Writable, as kernels want one kind of array."""
+    image = aligned(len(constants))
+    image[:] = np.frombuffer(constants, np.uint8)
+    return image
+
+
+def view(image: Bytes, operand: Operand) -> Array:
+    """The operand's array inside the image of its region."""
+    part = image[operand.address : operand.address + operand.size_bytes]
+    return part.view(operand.dtype).reshape(operand.shape)
+
+
+class Memory:
+    """What one worker computes in."""
+
+    def __init__(self, activation_bytes: int, constants: Bytes, scratch: ScratchBytes) -> None:
+        self._regions = {Region.ACTIVATIONS: aligned(activation_bytes), Region.CONSTANTS: constants}
+        self._scratch = {name: aligned(size) for name, size in scratch.items()}
+
+    def view(self, operand: Operand) -> Array:
+        """The operand's array."""
+        return view(self._regions[operand.region], operand)
+
+    def scratch(self, name: Scratch, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+        """An array over the beginning of a scratch buffer."""
+        size = prod(shape) * np.dtype(dtype).itemsize
+        return self._scratch[name][:size].view(dtype).reshape(shape)
