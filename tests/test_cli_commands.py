@@ -65,7 +65,7 @@ def test_without_inputs_seeded_random_codes_are_used_and_named(capsys, files, tm
             capsys, "run", files / "q.onnx", "--seed", seed, "--output", path, "--level", "functional"
         )
         assert code == 0
-        assert f"random codes (seed {seed}), no --inputs given" in out
+        assert f"random codes (seed {seed}): no --inputs given" in out
         texts.append(path.read_bytes())
     assert texts[0] == texts[1] != texts[2]
 

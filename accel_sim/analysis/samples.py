@@ -20,7 +20,7 @@ def file_shape(tensor: Tensor) -> tuple[int, ...]:
 
 def stored(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
     """Inputs in the file's axis order as the graph stores them."""
-    return {name: graph.tensors[name].from_file_layout(array) for name, array in inputs.items()}
+    return {name: graph.tensors[name].from_file_layout(inputs[name]) for name in graph.inputs}
 
 
 def sample_count(graph: Graph, inputs: Mapping[str, Array]) -> int:
@@ -48,10 +48,12 @@ def _count(tensor: Tensor, array: Array) -> int:
 
 
 def batches(graph: Graph, inputs: Mapping[str, Array], size: int) -> Iterator[dict[str, Array]]:
-    """The inputs in batches of at most `size` samples."""
+    """The inputs in batches of at most `size` samples; at least one batch, and names that are no input unchanged."""
     total = sample_count(graph, inputs)
-    for start in range(0, total, size):
-        yield {name: _part(graph.tensors[name], a, start, min(start + size, total)) for name, a in inputs.items()}
+    known = {name: graph.tensors[name] for name in graph.inputs}
+    for start in range(0, max(total, 1), size):
+        stop = min(start + size, total)
+        yield {n: _part(known[n], a, start, stop) if n in known else a for n, a in inputs.items()}
 
 
 def _part(tensor: Tensor, array: Array, start: int, stop: int) -> Array:

@@ -88,7 +88,7 @@ class Samples:
 def read_samples(graph: Graph, path: str | None, seed: int) -> Samples:
     """The arrays of an .npz, or one random sample."""
     if path is None:
-        return Samples(random_inputs(graph, seed=seed), f"1 sample of random codes (seed {seed}), no --inputs given")
+        return Samples(random_inputs(graph, seed=seed), f"1 sample of random codes (seed {seed}): no --inputs given")
     arrays = read_npz(path)
     count = sample_count(graph, arrays)
     return Samples(arrays, f"{count:,} sample{'s' * (count != 1)} of {Path(path).name}")

@@ -47,12 +47,13 @@ def page(*parts: RenderableType | None) -> Group:
 
 
 def headline(provenance: Provenance, *more: str) -> Text:
-    """The model in bold, then what its figures depend on."""
+    """The model in bold and what its figures depend on; below, where the data came from."""
     text = Text(provenance.model, style="bold")
-    facts = [f"profile {provenance.profile}"]
+    about = [f"profile {provenance.profile}"]
     if provenance.hardware is not None:
-        facts.append(f"hardware {provenance.hardware.name}")
-    text.append("   " + " · ".join([*facts, *more, provenance.inputs]), style="not bold")
+        about.append(f"hardware {provenance.hardware.name}")
+    text.append("   " + " · ".join([*about, *more]), style="not bold")
+    text.append(f"\n{provenance.inputs}", style="not bold dim")
     return text
 
 
