@@ -40,7 +40,7 @@ def lower_softmax(site: Site) -> None:
         raise site.refuse("input", "a scalar", "has an axis")
     axis = site.op.axis % len(x.shape)
     grid, wanted = softmax_grid(site.profile, site.grid(x), site.grid(y)), site.grid(y)
-    recipe = derive_softmax(site.profile, site.op, site.grid(x), wanted)
+    recipe = derive_softmax(site.profile, site.op, site.grid(x), wanted, x.shape[axis])
     own_grid = grid == wanted
     made = site.operand(y) if own_grid else site.scratch("softmax", y.shape, ElementType.for_grid(grid).value)
     if axis == len(x.shape) - 1:

@@ -102,15 +102,15 @@ class TableSoftmax16(SoftmaxRecipe):
 
 @dataclass(frozen=True)
 class FloatTableSoftmax(SoftmaxRecipe):
-    """ONNX Runtime QLinearSoftmax: a float32 table of exp aligned to the maximum, float32 running sum.
+    """ONNX Runtime QLinearSoftmax: a float32 table of exp aligned to the maximum, float32 running sum, double quotient.
 
     ::
 
         e = exponentials[255 - (max(x) - x)]
-        y = clamp(rint(f32(f32(e * output_scale) / sequential f32 sum of e)) + zero_point, low, high)
+        y = clamp(rint(f64(f64(e * output_scale) / sequential f32 sum of e)) + zero_point, low, high)
 
     Attributes:
-        exponentials: 256 float32 values, the last, 1, for the maximum.
+        exponentials: 256 float32 values, the last for the maximum.
         output_scale: floor(1 / y_scale) as float32.
     """
 
@@ -125,7 +125,7 @@ class FloatTableSoftmax(SoftmaxRecipe):
         table = np.array(self.exponentials, np.float32)
         e = table[len(table) - 1 - (codes.max(axis=-1, keepdims=True) - codes)]
         total = np.cumsum(e, axis=-1, dtype=np.float32)[..., -1:]
-        share = np.rint(e * np.float32(self.output_scale) / total)
+        share = np.rint(e.astype(np.float64) * self.output_scale / total)
         return (
             np.clip(share, self.low - self.zero_point, self.high - self.zero_point).astype(np.int64) + self.zero_point
         )

@@ -75,7 +75,7 @@ def softmax(site: Site, op: Softmax) -> Codes:
     """Softmax along a stored axis."""
     x = np.moveaxis(site.codes(0), op.axis, -1)
     grid, y = site.grid(0), site.result_grid
-    codes: Codes = derive_softmax(site.profile, op, grid, y).apply(x)
+    codes: Codes = derive_softmax(site.profile, op, grid, y, x.shape[-1]).apply(x)
     natural = softmax_grid(site.profile, grid, y)
     if natural != y:
         codes = requantized(site.profile, codes, natural, y)

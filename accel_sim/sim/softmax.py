@@ -81,7 +81,7 @@ def _(recipe: TableSoftmax16, distances: int, length: int) -> Rows:
 def _(recipe: FloatTableSoftmax, distances: int, length: int) -> Rows:
     table = np.array(recipe.exponentials[::-1], np.float32)
     _check_table(len(table), distances)
-    scale, zero_point, low, high = np.float32(recipe.output_scale), recipe.zero_point, recipe.low, recipe.high
+    scale, zero_point, low, high = float(recipe.output_scale), recipe.zero_point, recipe.low, recipe.high
     return lambda x, codes: kernels.softmax_float32(x, table, scale, zero_point, low, high, codes)
 
 

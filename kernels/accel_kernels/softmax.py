@@ -3,7 +3,7 @@
 import numpy as np
 
 from accel_kernels._jit import kernel
-from accel_kernels._types import Array, Float32, Int64
+from accel_kernels._types import Array, Int64
 from accel_kernels.integers import clamp, wrap32
 
 _INT32_MAX = (1 << 31) - 1
@@ -61,9 +61,9 @@ def softmax_table16(x: Array, exponentials: Array, reciprocals: Array, codes: Ar
 
 @kernel
 def softmax_float32(
-    x: Array, exponentials: Array, output_scale: Float32, zero_point: Int64, low: Int64, high: Int64, codes: Array
+    x: Array, exponentials: Array, output_scale: float, zero_point: Int64, low: Int64, high: Int64, codes: Array
 ) -> None:
-    """codes = clamp(rint(f32(f32(e * output_scale) / sum)) + zero_point, low, high); sequential float32 sum.
+    """codes = clamp(rint(f64(f64(e * output_scale) / sum)) + zero_point, low, high); sequential float32 sum.
 
     exponentials: float32, by max - x.
     """
@@ -73,7 +73,7 @@ def softmax_float32(
         for k in range(x.shape[1]):
             total = total + exponentials[top - np.int64(x[i, k])]
         for k in range(x.shape[1]):
-            share = np.rint(exponentials[top - np.int64(x[i, k])] * output_scale / total)
+            share = np.rint(np.float64(exponentials[top - np.int64(x[i, k])]) * output_scale / np.float64(total))
             codes[i, k] = clamp(np.int64(share) + zero_point, low, high)
 
 
