@@ -101,10 +101,11 @@ class MismatchCounter:
         """Count one batch.
 
         Args:
-            machine: codes, any integer type, [samples * N, ...].
-            simulated: fake-quantized real values (codes where the tensor has no grid), same shape.
+            machine: codes, any integer type, in row-major order of [samples * N, ...].
+            simulated: fake-quantized real values (codes where the tensor has no grid), [samples * N, ...].
         """
-        scale, zero_point = self._grid(machine.ndim)
+        machine = machine.reshape(simulated.shape)
+        scale, zero_point = self._grid(simulated.ndim)
         codes = np.rint(simulated.astype(np.float64) / scale).astype(np.int64) + zero_point
         difference = machine.astype(np.int64) - codes
         self._elements += difference.size

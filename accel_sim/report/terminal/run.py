@@ -87,11 +87,23 @@ def totals(report: RunReport) -> list[tuple[str, str]]:
     if sums.utilization is not None and hardware is not None:
         rows.append(("PE use", f"{percent(sums.utilization)} of {hardware.grid.rows} x {hardware.grid.columns}"))
     if sums.traffic:
-        rows.append(("traffic", ", ".join(f"{name} {size_bytes(n)}" for name, n in sums.traffic.items())))
+        rows += _traffic(sums.traffic)
     if sums.energy_pj is not None:
         rows.append(("energy", f"{scaled(sums.energy_pj * 1e-12, 'J')} per sample"))
     if sums.overflow_events is not None:
         rows.append(("overflows", f"{sums.overflow_events:,} additions that did not fit"))
+    return rows
+
+
+def _traffic(traffic: dict[str, int]) -> list[tuple[str, str]]:
+    """Bytes moved off the chip, and to and from all memories on it."""
+    rows = []
+    for title, is_meant in (("DRAM", "dram".__eq__), ("SRAM", "dram".__ne__)):
+        read, written = (
+            sum(n for name, n in traffic.items() if name.endswith(verb) and is_meant(name.removesuffix(verb)))
+            for verb in ("_read", "_write")
+        )
+        rows.append((title, f"{size_bytes(read)} read, {size_bytes(written)} written, per sample"))
     return rows
 
 
