@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 from accel_sim.numerics.floats import round_half_away
 from accel_sim.numerics.integers import (
+    INT32_MAX,
+    INT32_MIN,
     Integers,
     clamp,
     divide_half_even,
@@ -189,7 +191,11 @@ class FloatGridRequantization(Requantization):
 
 @dataclass(frozen=True)
 class DoubleRequantization(Requantization):
-    """round_half_away(double(acc) * scale), product in double (LiteRT >= 1.3 FULLY_CONNECTED)."""
+    """round_half_away(double(acc) * scale), product in double (LiteRT >= 1.3 FULLY_CONNECTED).
+
+    A value that does not fit int32, which C leaves undefined, becomes INT32_MIN as x86 converts it; the sum with the
+    zero point wraps to 32 bits.
+    """
 
     scale: tuple[float, ...]
 
@@ -199,9 +205,13 @@ class DoubleRequantization(Requantization):
         return _INT64_MAX
 
     def scaled(self, accumulators: Integers) -> Integers:
-        """See the class. The conversion to int32 saturates."""
-        product = as_int64(accumulators).astype(np.float64) * np.array(self.scale, np.float64)
-        return np.clip(round_half_away(product), -(2.0**31), 2.0**31 - 1).astype(np.int64)
+        """See the class."""
+        rounded = round_half_away(as_int64(accumulators).astype(np.float64) * np.array(self.scale, np.float64))
+        fits = (rounded >= INT32_MIN) & (rounded <= INT32_MAX)
+        return np.where(fits, rounded, INT32_MIN).astype(np.int64)
+
+    def _offset(self, scaled: Integers) -> Integers:
+        return wrap32(scaled + self.zero_point)
 
 
 @dataclass(frozen=True)
