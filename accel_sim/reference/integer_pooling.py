@@ -68,7 +68,7 @@ def mean(site: Site, op: Mean) -> Codes:
         site.profile, elements.shape[-1], site.grid(0), site.result_grid, global_pool=False, layout=layout
     )
     codes: Codes = recipe.apply(elements)
-    return codes.transpose(np.argsort(np.argsort(kept))).reshape(site.result.shape)
+    return codes.transpose(np.argsort(kept)).reshape(site.result.shape)
 
 
 def softmax(site: Site, op: Softmax) -> Codes:
