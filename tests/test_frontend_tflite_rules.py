@@ -140,7 +140,6 @@ BROKEN = {
     ),
     "logistic grid": (unary("LOGISTIC"), "The result's grid is fixed: int8 scale 1/256 zero point -128"),
     "softmax beta": (unary("SOFTMAX", y=("int8", 1 / 256, -128), table="Softmax", beta=0.0), "Beta is positive"),
-    "softmax types": (unary("SOFTMAX", y=("uint8", 1 / 256, 0), table="Softmax", beta=1.0), "int8 may become int16"),
     "alpha": (unary("LEAKY_RELU", table="LeakyRelu", alpha=float("inf")), "Alpha is finite"),
     "pool window": (pool(filterHeight=9), "The window fits the padded image"),
     "mean axis": (with_indices("MEAN", (2, 2), (2,), indices(2), table="Reducer"), "Each axis lies inside"),

@@ -9,6 +9,8 @@ from oracles.onnx_builder import INT8, UINT8, Grid
 
 Array = NDArray[Any]
 INT32 = np.iinfo(np.int32)
+_FUSED_AS_UINT8 = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm"})
+_ZERO_POINT_ROUNDED = frozenset({"Add", "Mul", "AveragePool"})
 
 
 class Draw:
@@ -64,12 +66,16 @@ class Draw:
         height, width = self.integers(low, high, 2)
         return (1, channels or self.integer(1, 6), height, width)
 
-    def float_ends(self, dtype: np.dtype[Any], *, int8_needs_them: bool = False) -> bool:
+    def float_ends(self, dtype: np.dtype[Any], operator: str = "") -> bool:
         """Whether the graph has float inputs and outputs.
 
-        ONNX Runtime keeps Conv and MatMul on int8 graph inputs in float; behind QuantizeLinear it makes them uint8.
+        Behind QuantizeLinear, ONNX Runtime makes int8 activations uint8, and only then runs Conv, MatMul and Gemm in
+        integers: those need the float ends. The operators that add the zero point before they round would round other
+        float32 numbers with it: those have none.
         """
-        return self.chance(0.2) or (int8_needs_them and dtype == INT8)
+        if dtype == INT8 and operator in _FUSED_AS_UINT8:
+            return True
+        return self.chance(0.2) and not (dtype == INT8 and operator in _ZERO_POINT_ROUNDED)
 
 
 class Weights:

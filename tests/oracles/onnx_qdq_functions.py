@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from oracles.onnx_builder import INT8, Grid, ModelBuilder
+from oracles.onnx_builder import Grid, ModelBuilder
 from oracles.onnx_draw import Draw
 from oracles.onnx_qoperator import broadcast_shapes
 
@@ -12,15 +12,11 @@ Generator = Callable[[Draw], ModelBuilder]
 
 
 def binary(operator: str) -> Generator:
-    """`operator` on two inputs, one of which may be constant; Add may carry a Relu that its grid makes redundant.
-
-    An int8 constant beside float ends is left out: ONNX Runtime makes the other operand uint8 and then stays in float.
-    """
+    """`operator` on two inputs, one of which may be constant; Add may carry a Relu that its grid makes redundant."""
 
     def generate(draw: Draw) -> ModelBuilder:
         dtype, constant = draw.dtype(), draw.integer(0, 3)
-        mixed = constant < 2 and dtype == INT8
-        model = ModelBuilder(17, float_ends=draw.float_ends(dtype) and not mixed)
+        model = ModelBuilder(17, float_ends=draw.float_ends(dtype, operator))
         names = []
         for index, shape in enumerate(broadcast_shapes(draw)):
             grid = draw.grid(dtype)

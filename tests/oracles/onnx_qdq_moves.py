@@ -21,7 +21,7 @@ def moving(operator: str, describe: Callable[[Draw], Operands], *, opset: int = 
 
     def generate(draw: Draw) -> ModelBuilder:
         grid = draw.grid()
-        model = ModelBuilder(opset, float_ends=draw.float_ends(grid.dtype))
+        model = ModelBuilder(opset, float_ends=draw.float_ends(grid.dtype, operator))
         shape, operands, attributes = describe(draw)
         names = [model.quantized_input("x", draw.codes(grid, shape), grid)]
         names += ["" if v is None else model.constant(v) for v in operands]

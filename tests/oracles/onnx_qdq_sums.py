@@ -41,7 +41,7 @@ def activated(model: ModelBuilder, draw: Draw, value: str, grid: Grid) -> tuple[
 
 def begin(draw: Draw) -> tuple[ModelBuilder, Grid]:
     grid = draw.grid()
-    ends = draw.float_ends(grid.dtype, int8_needs_them=True)
+    ends = draw.float_ends(grid.dtype, "Conv")
     return ModelBuilder(draw.pick((13, 17)), float_ends=ends), grid
 
 

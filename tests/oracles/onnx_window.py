@@ -35,7 +35,8 @@ def window(draw: Draw, size: tuple[int, int], *, dilated: bool = True, pooling: 
             attributes["auto_pad"] = mode
             pads = (0, 0, 0, 0)
             if mode != "VALID":
-                if not ceil and dilations == (1, 1):
+                skips = any(s > k for s, k in zip(strides, kernel, strict=True))
+                if not ceil and dilations == (1, 1) and not (pooling and skips):  # a pool would get negative padding
                     return attributes
                 continue
         else:

@@ -74,14 +74,6 @@ def beta_is_positive(call: Call) -> str | None:
     return None if math.isfinite(beta) and beta > 0 else f"beta {beta}"
 
 
-def softmax_types(call: Call) -> str | None:
-    """Activations are float32, int8, uint8 or int16, and the result has their type (int8 may become int16)."""
-    pair = must.type_name(call.x), must.type_name(call.y)
-    if (pair[0] == pair[1] and pair[0] in must.FLOAT_AND_INTEGERS) or pair == ("int8", "int16"):
-        return None
-    return f"{pair[0]} to {pair[1]}"
-
-
 RULES = (
     _rule("RELU", Clip, must.FLOAT_AND_INTEGERS, _clip(RELU)),
     _rule("RELU6", Clip, must.FLOAT_AND_INTEGERS, _clip(RELU6)),
@@ -99,7 +91,7 @@ RULES = (
     Rule(
         "SOFTMAX",
         (Softmax,),
-        (must.operands(1, 1), softmax_types, must.rank(0, 1, 4)),
+        (must.operands(1, 1), must.activation_types(*must.FLOAT_AND_INTEGERS), must.rank(0, 1, 4)),
         (must.grids(), beta_is_positive, result_grid(_UNIT)),
         lambda call: [call.x.shape],
         lambda call: single(call, Softmax(-1, call.options.real("Beta"))),
