@@ -8,7 +8,7 @@ import numpy as np
 from accel_sim.errors import Fault, UnsupportedModelError
 from accel_sim.frontend._listing import ListedOperator
 from accel_sim.frontend.onnx.dialect import is_integer_dialect, resolve_dialect
-from accel_sim.frontend.onnx.emitter import Axes, Emitter, canonical, input_faults
+from accel_sim.frontend.onnx.emitter import Axes, Emitter, canonical, file_order, input_faults
 from accel_sim.frontend.onnx.folding import FOLDERS, shape_slice
 from accel_sim.frontend.onnx.grids import FileGrid
 from accel_sim.frontend.onnx.network import SHAPE_READERS, Network, Step
@@ -22,6 +22,7 @@ from accel_sim.frontend.onnx.view import NodeFault, NodeView
 from accel_sim.ir import ElementType, Graph, ModelFormat
 
 _UNKNOWN = "the operator is one of the supported ones"
+_IN_FILE_ORDER = {"MatMul", "Reshape", "Flatten"}
 _CONSTANT_ONLY = "this operator is supported on constants only"
 
 
@@ -185,9 +186,12 @@ class _Builder:
 
 
 def _input_axes(rank: int, readers: list[Step]) -> Axes:
-    """Channels last, unless the file transposes the input at once: then as that transposition wants it."""
+    """Channels last, unless every reader wants the file's order, or transposes at once: then as that result wants it."""
     wanted = canonical(rank)
-    if not readers or any(s.operator != "Transpose" for s in readers):
+    operators = {s.operator for s in readers}
+    if operators and operators <= _IN_FILE_ORDER:
+        return file_order(rank)
+    if operators != {"Transpose"}:
         return wanted
     order = readers[0].node.attributes.get("perm")
     if not isinstance(order, list) or sorted(order) != list(range(rank)):

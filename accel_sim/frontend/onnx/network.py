@@ -27,11 +27,13 @@ class Step:
         node: the file's node, whose operands and results are here under their resolved names.
         operator: the float operator ("Conv" for Conv and QLinearConv).
         activation: a clamp fused behind it.
+        on_codes: whether the file itself applies it to integers: its result keeps the grid.
     """
 
     node: RawNode
     operator: str
     activation: Activation = NO_ACTIVATION
+    on_codes: bool = False
 
     @property
     def inputs(self) -> tuple[str, ...]:

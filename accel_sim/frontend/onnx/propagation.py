@@ -92,6 +92,7 @@ def _fuse_clamps(network: Network) -> None:
         changed[id(maker)], changed[id(step)] = fused, None
         makers[step.outputs[0]] = maker
         renamed[source] = step.outputs[0]
+        network.float_reads.pop(source, None)
     network.steps = [s for s in (changed.get(id(s), s) for s in network.steps) if s is not None]
     network.rename({n: _last(renamed, n) for n in renamed})
 
@@ -139,7 +140,7 @@ def _forward(network: Network) -> None:
             continue
         for name in filter(None, step.outputs):
             known = network.grids.setdefault(name, grid)
-            if known != grid and name in network.codes:
+            if known != grid and step.on_codes:
                 network.faults.append(Fault(step.where, name, "an operator on codes keeps their grid"))
 
 

@@ -9,6 +9,7 @@
 ONNX Runtime fuses the same patterns; what it keeps in float has the same grids and is one integer operator here.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -133,14 +134,14 @@ class _Resolver:
         self.steps.append(Step(view.node.reading(tuple(names)), operator))
 
     def _ordinary(self, step: Step, read: Step) -> None:
-        self.steps.append(read)
         direct = {name for name, own in zip(read.inputs, step.inputs, strict=True) if name == own}
         if step.operator not in SHAPE_READERS:
             self.network.float_reads.update(dict.fromkeys(direct - self.integers, step.where))
-        if step.inputs and step.inputs[0] in self.integers and step.operator not in _NEW_TYPE:
-            dtype = self._dtype(read.inputs[0])
+        on_codes = bool(step.inputs) and step.inputs[0] in self.integers and step.operator not in _NEW_TYPE
+        if on_codes:
             self.integers.update(step.outputs)
-            self.network.codes.update(dict.fromkeys(step.outputs, dtype))
+            self.network.codes.update(dict.fromkeys(step.outputs, self._dtype(read.inputs[0])))
+        self.steps.append(replace(read, on_codes=on_codes))
 
     def _constant(self, name: str, grid: FileGrid) -> str:
         """A constant operand under a name of its own where the same codes are read on several grids."""

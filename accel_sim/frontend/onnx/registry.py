@@ -55,7 +55,9 @@ SUPPORTED: dict[str, Support] = {
     "MaxPool": Support(pools.max_pool, (ir.MaxPool2D, ir.Requantize), (*_IMAGE, rules.row_major_indices)),
     "GlobalMaxPool": Support(pools.global_max_pool, (ir.MaxPool2D, ir.Requantize), _IMAGE),
     "AveragePool": Support(
-        pools.average_pool, (ir.AveragePool2D,), (*_IMAGE, rules.nothing_dilated, rules.channels_first)
+        pools.average_pool,
+        (ir.AveragePool2D, ir.GlobalAveragePool2D),
+        (*_IMAGE, rules.nothing_dilated, rules.channels_first),
     ),
     "GlobalAveragePool": Support(pools.global_average_pool, (ir.GlobalAveragePool2D,), (*_IMAGE, rules.channels_first)),
     "ReduceMean": Support(pools.reduce_mean, (ir.Mean,), _DATA),

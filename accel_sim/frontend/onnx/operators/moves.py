@@ -185,7 +185,7 @@ def _stored(numbers: list[int], axes: Axes) -> tuple[int, ...]:
 
 def _filling(op: Operation) -> float:
     """The real number that a constant Pad fills with."""
-    data, codes = op.grid(0), op.name(0) in op.emitter.network.codes
+    data, codes = op.grid(0), op.step.on_codes
     if op.given(2):
         number = op.array(2)
         if number.size != 1 or number.dtype.kind not in "fiu" or not np.isfinite(number.ravel()[0]):

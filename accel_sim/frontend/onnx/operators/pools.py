@@ -4,12 +4,12 @@ from accel_sim.frontend.onnx.emitter import CHANNELS_LAST
 from accel_sim.frontend.onnx.operation import Operation
 from accel_sim.frontend.onnx.operators.windows import pair, read_window
 from accel_sim.frontend.onnx.view import NodeFault, in_ranks
-from accel_sim.ir import AveragePool2D, GlobalAveragePool2D, MaxPool2D, Mean
+from accel_sim.ir import AveragePool2D, GlobalAveragePool2D, MaxPool2D, Mean, Padding2D
 
 
 def max_pool(op: Operation) -> None:
     """MaxPool; what it picks is requantized behind it where its result has another grid."""
-    window = read_window(op, pair(op, "kernel_shape"))
+    window = read_window(op, pair(op, "kernel_shape"), pooling=True)
     operator = MaxPool2D(window.kernel, window.strides, window.dilations, window.padding, op.activation)
     op.emit_move(operator, op.operand(0, CHANNELS_LAST), (*op.shape(0)[:2], *window.output))
 
@@ -21,8 +21,11 @@ def global_max_pool(op: Operation) -> None:
 
 
 def average_pool(op: Operation) -> None:
-    """AveragePool, QLinearAveragePool."""
-    window = read_window(op, pair(op, "kernel_shape"))
+    """AveragePool, QLinearAveragePool; over the whole image it is the global one, as in ONNX Runtime's arithmetic."""
+    window = read_window(op, pair(op, "kernel_shape"), pooling=True)
+    if window.kernel == op.shape(0)[2:] and window.padding == Padding2D() and op.activation.is_identity:
+        global_average_pool(op)
+        return
     operator = AveragePool2D(window.kernel, window.strides, window.padding, op.flag("count_include_pad"), op.activation)
     op.emit(operator, [op.operand(0, CHANNELS_LAST)], (*op.shape(0)[:2], *window.output))
 

@@ -17,7 +17,7 @@ _LARGEST_SCALE = 4096.0
 
 @dataclass(frozen=True)
 class _Target:
-    """Output height and width, and the scales that the file states (0.0 where it states sizes)."""
+    """Output height and width, and the scales: the file's, or where it states sizes their float32 ratios."""
 
     size: tuple[int, int]
     scales: tuple[float, float]
@@ -70,7 +70,8 @@ def _target(op: Operation) -> _Target:
         sizes = _spatial(op, as_integers(op.array(3), "sizes"), op.shape(0)[:2])
         if min(sizes) < 1:
             raise NodeFault(f"sizes {list(sizes)}", "no result is empty")
-        return _Target((int(sizes[0]), int(sizes[1])), (0.0, 0.0))
+        ratios = tuple(float(np.float32(o) / np.float32(i)) for o, i in zip(sizes, (height, width), strict=True))
+        return _Target((int(sizes[0]), int(sizes[1])), (ratios[0], ratios[1]))
     if op.given(scales_at):
         numbers = op.array(scales_at)
         if numbers.dtype != np.float32 or numbers.ndim != 1:

@@ -21,11 +21,12 @@ class Window:
     output: Pair
 
 
-def read_window(op: Operation, kernel: Pair) -> Window:
+def read_window(op: Operation, kernel: Pair, *, pooling: bool = False) -> Window:
     """The window of a convolution or pooling node over its operand 0.
 
     Padding is made explicit: auto_pad by ONNX's formula, and with ceil_mode as much more at the end as the last window
-    hangs over.
+    hangs over. Where auto_pad SAME comes out negative, a convolution pads nothing and a pool is refused, as in ONNX
+    Runtime.
 
     Raises:
         NodeFault: sizes that contradict each other, or an empty result.
@@ -37,7 +38,7 @@ def read_window(op: Operation, kernel: Pair) -> Window:
     before, after, output = [], [], []
     for axis in (0, 1):
         span = (kernel[axis] - 1) * dilations[axis] + 1
-        start, end = _padding(op, axis, size[axis], span, strides[axis])
+        start, end = _padding(op, axis, size[axis], span, strides[axis], pooling=pooling)
         extent = _extent(size[axis] + start + end - span, strides[axis], ceil=op.flag("ceil_mode"))
         if op.flag("ceil_mode") and (extent - 1) * strides[axis] >= size[axis] + start:
             extent -= 1  # a window may not begin in the padding at the end
@@ -63,12 +64,15 @@ def _extent(span: int, stride: int, *, ceil: bool) -> int:
     return (-(-span // stride) if ceil else span // stride) + 1 if span >= 0 else 0
 
 
-def _padding(op: Operation, axis: int, size: int, span: int, stride: int) -> Pair:
+def _padding(op: Operation, axis: int, size: int, span: int, stride: int, *, pooling: bool) -> Pair:
     mode = op.text("auto_pad", "NOTSET")
     if mode == "VALID":
         return 0, 0
     if mode in ("SAME_UPPER", "SAME_LOWER"):
-        total = max((-(-size // stride) - 1) * stride + span - size, 0)
+        total = (-(-size // stride) - 1) * stride + span - size
+        if total < 0 and pooling:
+            raise NodeFault(f"stride {stride} over {span} elements", "auto_pad SAME of a pool comes out non-negative")
+        total = max(total, 0)
         small, large = total // 2, total - total // 2
         return (small, large) if mode == "SAME_UPPER" else (large, small)
     if mode != "NOTSET":
