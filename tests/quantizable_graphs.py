@@ -210,7 +210,6 @@ unary("resize_bilinear_corners", ResizeBilinear(CoordinateMode.ALIGN_CORNERS), (
 unary("relu", Clip(RELU), IMAGE)
 unary("relu6", Clip(RELU6), IMAGE)
 unary("clip_below", Clip(Activation(high=0.7)), IMAGE)
-unary("clip_caps", Clip(Activation(-0.3, (0.1, 0.2, 0.3, 0.4))), IMAGE)
 unary("leaky_relu", LeakyRelu(0.1), IMAGE)
 unary("hard_sigmoid", HardSigmoid(0.2, 0.5), IMAGE)
 unary("hard_swish", HardSwish(), IMAGE)

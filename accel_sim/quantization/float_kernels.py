@@ -17,8 +17,9 @@ def convolution(op: Conv2D, x: Float32, weights: Float32, bias: Float32 | None, 
         x: [N,H,W,Ci].
         weights: [Co,kh,kw,Ci/groups].
         bias: [Co] or None.
-        shape: of the result, [N,Ho,Wo,Co].
+        shape: of the result, [N,Ho,Wo,Co]; x may have a multiple of its N, and so has the result.
     """
+    shape = (x.shape[0], *shape[1:])
     padded = _padded(op, x)
     if weights.shape[3] == 1 and op.groups == weights.shape[0]:
         result = _depthwise(op, padded, weights, shape)
@@ -30,9 +31,9 @@ def convolution(op: Conv2D, x: Float32, weights: Float32, bias: Float32 | None, 
 def fully_connected(
     op: FullyConnected, x: Float32, weights: Float32, bias: Float32 | None, shape: tuple[int, ...]
 ) -> Float32:
-    """FullyConnected in float32: rows of K of `x` times `weights` [Co, K], in the shape given."""
+    """FullyConnected in float32: rows of K of `x` times `weights` [Co, K], in the shape given, but any first axis."""
     rows = x.reshape(-1, weights.shape[1])
-    return _finished(rows @ weights.T, bias, op.activation).reshape(shape)
+    return _finished(rows @ weights.T, bias, op.activation).reshape(-1, *shape[1:])
 
 
 def _padded(op: Conv2D, x: Float32) -> Float32:

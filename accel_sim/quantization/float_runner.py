@@ -1,4 +1,4 @@
-"""A float graph run fast, one sample at a time, holding only the tensors that are still needed.
+"""A float graph run fast, a few samples at a time, holding only the tensors that are still needed.
 
 Convolutions and fully connected layers, where the time goes, are matrix products in float32 (BLAS); every other
 operator is the reference's own, evaluated as a graph of one node.
@@ -16,18 +16,31 @@ from accel_sim.reference import evaluate_float
 
 Float32 = NDArray[np.float32]
 
+_MOST_SAMPLES = 16
+_LARGEST_TENSOR_BYTES = 1 << 25
+
 
 class FloatRunner:
-    """Runs one float graph on many samples."""
+    """Runs one float graph on many samples.
+
+    Attributes:
+        samples_at_once: how many samples one call of `tensors` should get: more than one, because small matrix products
+            waste time in starting threads, and so few that no tensor is large.
+    """
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self._constants = {t.name: t.constant for t in graph.tensors.values() if t.is_constant}
         self._single = {n.name: _single_node_graph(graph, n) for n in graph.nodes if not _is_fast(graph, n)}
         self._dying = _last_reads(graph)
+        self.samples_at_once = _samples_at_once(graph)
 
     def tensors(self, inputs: Mapping[str, NDArray[np.generic]]) -> Iterator[tuple[str, NDArray[np.generic]]]:
-        """Every input and computed tensor in order; arrays in stored layout, which must not be written to."""
+        """Every input and computed tensor in order; arrays in stored layout, which must not be written to.
+
+        Args:
+            inputs: by name; the first axis of each is the same multiple of the graph's.
+        """
         live: dict[str, NDArray[np.generic]] = dict(inputs)
         yield from inputs.items()
         for node in self._graph.nodes:
@@ -53,6 +66,14 @@ class FloatRunner:
     def _operand(self, name: str, live: Mapping[str, NDArray[np.generic]]) -> Float32:
         values = live[name] if name in live else self._constants[name]
         return values.astype(np.float32, copy=False)
+
+
+def _samples_at_once(graph: Graph) -> int:
+    """As many as fit the largest tensor into some memory, at most 16; 1 where a tensor has no axis for samples."""
+    tensors = list(graph.activations())
+    if any(not t.shape for t in tensors):
+        return 1
+    return max(1, min(_MOST_SAMPLES, _LARGEST_TENSOR_BYTES // max(t.size_bytes for t in tensors)))
 
 
 def _is_fast(graph: Graph, node: Node) -> bool:

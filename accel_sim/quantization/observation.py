@@ -1,7 +1,8 @@
-"""What calibration data does in a network: the range of every tensor, sample by sample."""
+"""What calibration data does in a network: the range of every tensor, over a stream of samples."""
 
+import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,28 +54,42 @@ def observe_ranges(
         samples: inputs, at least one.
         tensors: names of inputs or computed tensors.
         total: number of samples, if known; passed on to `progress`.
-        progress: called after every sample.
+        progress: called after every few samples.
 
     Raises:
-        QuantizationError: every tensor with NaN or infinite values, at the first sample that has any.
+        QuantizationError: every tensor with NaN or infinite values, at the first samples that have any.
     """
     runner = FloatRunner(graph)
     ranges: dict[str, MinMax] = {}
-    for number, sample in enumerate(samples, 1):
+    done = 0
+    for group in _groups(samples, runner.samples_at_once):
         seen: dict[str, MinMax] = {}
-        for name, values in runner.tensors(sample):
+        for name, values in runner.tensors(_stacked(group)):
             if name in tensors:
                 seen[name] = MinMax.of(values)
-        _refuse_infinite(graph, seen, number)
+        first, done = done + 1, done + len(group)
+        _refuse_infinite(graph, seen, f"samples {first} to {done}")
         ranges = {name: ranges[name].joined(found) if ranges else found for name, found in seen.items()}
         if progress is not None:
-            progress(number, total)
+            progress(done, total)
     return ranges
 
 
-def _refuse_infinite(graph: Graph, seen: Mapping[str, MinMax], number: int) -> None:
+def _groups(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
+    """The samples in lists of `size`, the last one shorter."""
+    stream = iter(samples)
+    while group := list(itertools.islice(stream, size)):
+        yield group
+
+
+def _stacked(group: list[Sample]) -> Sample:
+    """Several samples as one, joined along the first axis."""
+    return group[0] if len(group) == 1 else {n: np.concatenate([s[n] for s in group]) for n in group[0]}
+
+
+def _refuse_infinite(graph: Graph, seen: Mapping[str, MinMax], where: str) -> None:
     faults = [
-        Fault(f"tensor {name!r}", f"[{found.low}, {found.high}] on sample {number}", "activations are finite")
+        Fault(f"tensor {name!r}", f"[{found.low}, {found.high}] on {where}", "activations are finite")
         for name, found in seen.items()
         if not found.is_finite
     ]

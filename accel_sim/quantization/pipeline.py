@@ -53,7 +53,7 @@ def quantize(
         calibration: typical inputs, float, in the file's own layout (NCHW for ONNX), first axis any multiple of the
             graph's: an array, a dictionary by input name, an iterable of either, or the path of an .npz file. Streamed.
         recipe: a recipe, a built-in one's name ("standard", "minmax"), or the path of a TOML file.
-        progress: called after every sample with the number done and, where known, in all.
+        progress: called every few samples with the number done and, where known, in all.
 
     Raises:
         QuantizationError: listing every fault of the recipe; or of the graph and the first batch; or of a later batch.
