@@ -28,8 +28,7 @@ def run_levels(
     cycle = accel_sim.run(program, inputs, Level.CYCLE, keep=keep)
     for name, codes in (functional.outputs | functional.tensors).items():
         np.testing.assert_array_equal((cycle.outputs | cycle.tensors)[name], codes, err_msg=f"cycle level, {name}")
-    assert cycle.cycles is not None
-    assert cycle.cycles > 0
+    assert (cycle.cycles > 0) == bool(program.commands), "what is computed or moved takes time"
     reference = evaluate_integer(graph, stored(graph, inputs), get_profile(program.profile))
     for name, codes in functional.outputs.items():
         golden = graph.tensors[name].to_file_layout(np.asarray(reference[name]))
@@ -43,6 +42,8 @@ def differences(expected: Mapping[str, np.ndarray], result: Mapping[str, np.ndar
         if name not in result:
             return f"{name}: missing, there are {sorted(result)}"
         made = result[name]
+        if array.shape == () and made.shape == (1,):  # one scalar per sample
+            made = made.reshape(())
         if made.shape != array.shape or made.dtype != array.dtype:
             return f"{name}: {made.dtype}{list(made.shape)}, expected {array.dtype}{list(array.shape)}"
         wrong = np.argwhere(np.atleast_1d(made != array))

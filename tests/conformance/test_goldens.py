@@ -22,7 +22,7 @@ def test_deeploy_keyword_spotting_gives_every_activation(data):
     program = accel_sim.compile(graph)
     inputs, outputs, activations = (np.load(folder / f"{n}.npz") for n in ("inputs", "outputs", "activations"))
     kept = [name for node in graph.nodes for name in node.outputs]
-    result = run_levels(graph, program, {graph.inputs[0]: inputs["input_0"]}, keep=kept)
+    result = run_levels(graph, program, {graph.inputs[0]: inputs["input_0"].astype(np.uint8)}, keep=kept)
     assert_equal_values(result.outputs[graph.outputs[0]], outputs["output_0"])
     inside = [graph.tensors[n].to_file_layout(result.tensors[n]) for n in kept if n in result.tensors]
     for name, values in activations.items():
