@@ -26,10 +26,7 @@ class PlainAccumulator:
         half = 1 << (self.bits - 1)
         fits = -half <= exact < half
         self.events += not fits
-        if self.saturates:
-            held = min(max(exact, -half), half - 1)
-        else:
-            held = (exact + half) % (2 * half) - half
+        held = min(max(exact, -half), half - 1) if self.saturates else (exact + half) % (2 * half) - half
         self.values[key] = held
         self.lowest = held if self.lowest is None else min(self.lowest, held)
         self.highest = held if self.highest is None else max(self.highest, held)
@@ -40,7 +37,13 @@ class PlainAccumulator:
 
 
 def convolve(
-    x: np.ndarray, w: np.ndarray, bias: np.ndarray, window: Window, groups: int, shape: tuple[int, ...], acc: PlainAccumulator
+    x: np.ndarray,
+    w: np.ndarray,
+    bias: np.ndarray,
+    window: Window,
+    groups: int,
+    shape: tuple[int, ...],
+    acc: PlainAccumulator,
 ) -> np.ndarray:
     """x, w: int64, relative to their zero points; the loop nest of Convolve."""
     size = w.shape[0] // groups
@@ -56,7 +59,13 @@ def convolve(
 
 
 def transpose_convolve(
-    x: np.ndarray, w: np.ndarray, bias: np.ndarray, window: Window, groups: int, shape: tuple[int, ...], acc: PlainAccumulator
+    x: np.ndarray,
+    w: np.ndarray,
+    bias: np.ndarray,
+    window: Window,
+    groups: int,
+    shape: tuple[int, ...],
+    acc: PlainAccumulator,
 ) -> np.ndarray:
     """The loop nest of TransposeConvolve."""
     size = w.shape[0] // groups

@@ -4,6 +4,9 @@ import numpy as np
 
 from accel_kernels._jit import kernel
 from accel_kernels._types import Array, Float32, Int64
+from accel_kernels.integers import clamp, wrap32
+
+_BEYOND = 2147483648.0
 
 
 @kernel
@@ -45,9 +48,10 @@ def requantize_float32_grid(
 def requantize_float64_half_away(
     accumulators: Array, scale: Array, low: Array, high: Array, zero_point: Int64, rows: Int64, codes: Array
 ) -> None:
-    """codes[i, c] = clamp(int32(round_half_away(f64(acc) * scale[c])) + zero_point, low[c], high[c]), int32 saturating.
+    """codes[i, c] = clamp(wrap32(int32(round_half_away(f64(acc) * scale[c])) + zero_point), low[c], high[c]).
 
-    scale: float64 [C]; low, high: int64 [C], of the codes.
+    A rounded product beyond int32 becomes its smallest number, as x86 converts it. scale: float64 [C]; low, high: int64
+    [C], of the codes.
     """
     for i in range(rows):
         for c in range(accumulators.shape[1]):
@@ -55,5 +59,5 @@ def requantize_float64_half_away(
             whole = np.trunc(product)
             if abs(product - whole) >= 0.5:
                 whole += np.copysign(1.0, product)
-            limited = np.int64(min(max(whole, -2147483648.0), 2147483647.0))
-            codes[i, c] = min(max(limited + zero_point, low[c]), high[c])
+            converted = np.int64(whole if -_BEYOND <= whole < _BEYOND else -_BEYOND)
+            codes[i, c] = clamp(wrap32(converted + zero_point), low[c], high[c])
