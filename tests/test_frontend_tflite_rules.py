@@ -112,7 +112,7 @@ BROKEN = {
     "hybrid weights": (conv(x=FLOAT, y=FLOAT), "Activations x weights are float32 x float32"),
     "computed weights": (conv(data=False), "Operand 1 (weights) is a constant"),
     "weights without scale": (conv(w=("int8", None, 0)), "Integer weights have scales"),
-    "shifted weights": (conv(w=("int8", 0.5, 1)), "only uint8 has a zero point"),
+    "shifted weights": (conv(w=("int8", 0.5, 1)), "zero points are for uint8."),
     "shifted channels": (dense(w=("int8", [0.5] * 3, [0, 0, 1])), "Integer weights have scales"),
     "bias type": (conv(b=("int64", 3)), "A bias is float32"),
     "bias size": (conv(b=("int32", 4)), "one value per output channel"),

@@ -28,10 +28,10 @@ def weight_types(x: int, w: int, *, int4: bool = True) -> Constraint:
 
 def weight_grid(w: int, axis: int, *, asymmetric_int8: bool = False) -> Constraint:
     """The grid of integer weights at operand `w`."""
-    zero = "only uint8 and per-tensor int8" if asymmetric_int8 else "only uint8"
+    zero = "uint8 and per-tensor int8" if asymmetric_int8 else "uint8"
 
     @ruled(
-        f"Integer weights have scales, one per tensor or (signed) per index of axis {axis}; {zero} has a zero point."
+        f"Integer weights have scales, one per tensor or (signed) per index of axis {axis}; zero points are for {zero}."
     )
     def check(call: Call) -> str | None:
         tensor = call.operand(w)
