@@ -78,21 +78,18 @@ def _mean(site: Site, x: Tensor, y: Tensor, axes: tuple[int, ...]) -> MeanRecipe
 
 
 def _mean_in_file_order(site: Site, x: Tensor, y: Tensor, axes: tuple[int, ...]) -> None:
-    """x to the file's axis order, the mean there, and y's kept axes back to the stored order."""
-    order = tuple(int(i) for i in np.argsort(x.file_axes))  # file axis i is stored axis order[i]
+    """x to the file's axis order, the mean there, and what is kept back to the stored order."""
+    order = tuple(int(a) for a in np.argsort(x.file_axes))  # file axis i is stored axis order[i]
     strides = dense_strides(x.shape)
     in_file = site.scratch("file order", tuple(x.shape[a] for a in order), x.element.value)
     move(site, site.operand(x), in_file, [strides[a] for a in order])
-    file_axes = tuple(sorted(x.file_axes[a] for a in axes))
-    recipe = _mean(site, x, y, axes)
-    if not y.file_axes:
-        site.emit(Reduce, in_file, site.operand(y), file_axes, recipe)
-        return
-    back = tuple(int(i) for i in np.argsort(y.file_axes))
-    reduced = site.scratch("means in file order", tuple(y.shape[a] for a in back), y.element.value)
-    site.emit(Reduce, in_file, reduced, file_axes, recipe)
-    reduced_strides = dense_strides(reduced.shape)
-    move(site, reduced, site.operand(y), [reduced_strides[a] for a in y.file_axes])
+    kept = [a for a in order if a not in axes]
+    means = site.scratch("means in file order", tuple(x.shape[a] for a in kept), y.element.value)
+    site.emit(Reduce, in_file, means, tuple(i for i, a in enumerate(order) if a in axes), _mean(site, x, y, axes))
+    strides = dense_strides(means.shape)
+    stored = sorted(kept)
+    target = site.operand(y, tuple(x.shape[a] for a in stored))
+    move(site, means, target, [strides[kept.index(a)] for a in stored])
 
 
 def _counted(site: Site, count: int) -> int:

@@ -83,10 +83,10 @@ def choose_tiling(command: MatrixCommand, hardware: AcceleratorConfig, room: _Ro
     reduction, most, step = min(shape.reduction, grid.rows), shape.rows, 1
     if grid.dataflow is Dataflow.OUTPUT_STATIONARY:
         columns, step = min(columns, grid.columns), grid.rows
-        reduction = min(shape.reduction, room.weights // max(columns, 1))
+        fold = min(shape.rows, grid.rows)
+        reduction = min(shape.reduction, room.weights // max(columns, 1), room.inputs // max(fold, 1))
         if reduction < shape.reduction:  # sums stay in the grid until the reduction has passed
-            most = min(most, grid.rows)
-            reduction = min(reduction, room.inputs // max(most, 1))
+            most = fold
     elif grid.dataflow is Dataflow.INPUT_STATIONARY:
         most = min(most, grid.columns)
         columns = min(columns, room.sums // max(most, 1), room.weights // max(reduction, 1))
