@@ -19,7 +19,8 @@ _MIDDLE = 128
 
 def center_weights(graph: Graph) -> Graph:
     """The same integer function with signed weights where rule 1 applies; constants with other readers stay."""
-    weights, others = set(), set(graph.outputs)
+    weights: set[str] = set()
+    others = set(graph.outputs)
     for node in graph.nodes:
         is_linear = isinstance(node.op, Conv2D | TransposeConv2D | FullyConnected | MatMul)
         for index, name in enumerate(node.inputs):

@@ -33,7 +33,7 @@ def emit_binary(values: Values, node: Node, op: Operator) -> None:
     y = values.graph.result(node)
     rank, order = len(y.shape), values.order(y)
     operands = [values.read_broadcast(values.graph.operand(node, i), rank, order) for i in (0, 1)]
-    result = values.builder.node(_BINARY[type(op)], operands, wish=f"{y.name}.{op.name}")
+    result = values.operator(node, _BINARY[type(op)], operands)
     values.write(y, result, order, getattr(op, "activation", NO_ACTIVATION))
 
 
@@ -97,7 +97,7 @@ def _emit_unary(values: Values, node: Node, operator: str, more: list[str] | Non
     """An operator that works in any axis order: it keeps its operand's."""
     x, y = values.graph.operand(node, 0), values.graph.result(node)
     operands = [values.read(x), *(more or [])]
-    result = values.builder.node(operator, operands, wish=f"{y.name}.{operator}", **attributes)
+    result = values.operator(node, operator, operands, **attributes)
     values.write(y, result, values.order(x))
 
 
@@ -116,5 +116,5 @@ def emit_arg_max(values: Values, node: Node, op: ArgMax) -> None:
         "select_last_index": int(op.select_last),
     }
     operator = "ArgMin" if op.minimum else "ArgMax"
-    result = values.builder.node(operator, [values.read(x, order)], wish=f"{y.name}.{operator}", **attributes)
+    result = values.operator(node, operator, [values.read(x, order)], **attributes)
     values.write(y, result, order if op.keep_dims else tuple(range(len(y.shape))))

@@ -23,7 +23,7 @@ def emit_convolution(values: Values, node: Node, op: Conv2D) -> None:
         _emit_accumulators(values, node, "ConvInteger", (NCHW, OIHW, NCHW), **attributes)
         return
     operands = [values.read(x, NCHW), _read_weights(values, node, OIHW), *_bias(values, node)]
-    values.write(y, values.builder.node("Conv", operands, wish=f"{y.name}.conv", **attributes), NCHW, op.activation)
+    values.write(y, values.operator(node, "Conv", operands, **attributes), NCHW, op.activation)
 
 
 def emit_transposed_convolution(values: Values, node: Node, op: TransposeConv2D) -> None:
@@ -38,7 +38,7 @@ def emit_transposed_convolution(values: Values, node: Node, op: TransposeConv2D)
         extra.append(max(0, -dropped))
     attributes = _window(op, w) | {"pads": [*begin, *end], "output_padding": extra}
     operands = [values.read(x, NCHW), _read_weights(values, node, IOHW, op.groups), *_bias(values, node)]
-    result = values.builder.node("ConvTranspose", operands, wish=f"{y.name}.conv", **attributes)
+    result = values.operator(node, "ConvTranspose", operands, **attributes)
     values.write(y, result, NCHW, op.activation)
 
 
@@ -49,12 +49,12 @@ def emit_fully_connected(values: Values, node: Node, op: FullyConnected) -> None
         raise InexpressibleError(node, "a raw accumulator", "a fully connected layer's result has a grid")
     rows = _rows(values, values.graph.operand(node, 0), w.shape[1])
     operands = [rows, _read_weights(values, node, stored_order(2)), *_bias(values, node)]
-    wish = f"{y.name}.gemm"
-    result = values.builder.node("Gemm", operands, wish=wish, transB=1)
+    result = values.operator(node, "Gemm", operands, transB=1)
     if len(y.shape) == 2:
         values.write(y, result, stored_order(2), op.activation)
         return
-    result = values.reshaped(values.requantized(result, y, wish), y.shape, f"{y.name}.reshaped")
+    rows_of_y = values.requantized(result, y, f"{y.name}.rows")
+    result = values.builder.node("Reshape", [rows_of_y, values.shape(y.shape)], wish=f"{y.name}.reshaped")
     values.write(y, result, stored_order(len(y.shape)), op.activation)
 
 
@@ -69,7 +69,7 @@ def emit_matmul(values: Values, node: Node, op: MatMul) -> None:
         _emit_accumulators(values, node, "MatMulInteger", (*orders, plain))
         return
     operands = [values.read(a, orders[0]), values.read(b, orders[1])]
-    values.write(y, values.builder.node("MatMul", operands, wish=f"{y.name}.matmul"), plain)
+    values.write(y, values.operator(node, "MatMul", operands), plain)
 
 
 def _matrix_order(rank: int, *, transposed: bool) -> Order:
@@ -150,4 +150,4 @@ def _emit_accumulators(values: Values, node: Node, operator: str, orders: tuple[
             raise InexpressibleError(node, f"operand {tensor.name!r}", f"{operator} has one zero point per operand")
         zero = np.array(grid.zero_point[0], tensor.element.dtype)
         operands.append(values.builder.constant(zero, "zero_point"))
-    values.write(y, values.builder.node(operator, operands, wish=f"{y.name}.sum", **attributes), orders[2])
+    values.write(y, values.operator(node, operator, operands, **attributes), orders[2])

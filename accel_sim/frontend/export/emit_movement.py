@@ -15,7 +15,7 @@ def emit_concat(values: Values, node: Node, op: Concat) -> None:
     order = values.order(y)
     operands = [values.read(values.graph.operand(node, i), order) for i in range(len(node.inputs))]
     axis = order[op.axis % len(y.shape)]
-    result = values.builder.node("Concat", operands, wish=f"{y.name}.concat", axis=axis)
+    result = values.operator(node, "Concat", operands, axis=axis)
     values.write(y, result, order, op.activation)
 
 
@@ -28,26 +28,29 @@ def emit_pad(values: Values, node: Node, op: Pad) -> None:
     amounts = values.builder.integers((*ordered(op.before, order), *ordered(op.after, order)), "pads")
     fill = [values.scalar(op.value, "fill")] if op.mode == "constant" else []
     operands = [values.read(x), amounts, *fill]
-    values.write(y, values.builder.node("Pad", operands, wish=f"{y.name}.padded", mode=op.mode), order)
+    values.write(y, values.operator(node, "Pad", operands, mode=op.mode), order)
 
 
 def emit_reshape(values: Values, node: Node, op: Reshape) -> None:
     """Reshape in the row-major order of the stored axes."""
     x, y = values.graph.operand(node, 0), values.graph.result(node)
-    values.write(y, values.read_flat(x, y.shape), stored_order(len(y.shape)))
+    result = values.operator(node, "Reshape", [values.read_row_major(x), values.shape(y.shape)])
+    values.write(y, result, stored_order(len(y.shape)))
 
 
 def emit_transpose(values: Values, node: Node, op: Transpose) -> None:
-    """Transpose from the operand's order to the result's in one step; nothing where the two cancel."""
+    """Transpose from the operand's order to the result's in one step; the operand itself where the two cancel."""
     x, y = values.graph.operand(node, 0), values.graph.result(node)
     source, target = values.order(x), values.order(y)
     perm = [0] * len(source)
     for stored, axis in enumerate(target):
         perm[axis] = source[op.permutation[stored]]
-    value = values.read(x)
     if perm != sorted(perm):
-        value = values.builder.node("Transpose", [value], wish=f"{y.name}.transposed", perm=perm)
-    values.write(y, value, target)
+        values.write(y, values.operator(node, "Transpose", [values.read(x)], perm=perm), target)
+    elif x.quant == y.quant and y.name not in values.graph.outputs:
+        values.write_alias(y, x)
+    else:
+        values.write(y, values.read(x), target)
 
 
 def emit_slice(values: Values, node: Node, op: Slice) -> None:
@@ -63,4 +66,4 @@ def emit_slice(values: Values, node: Node, op: Slice) -> None:
         "steps": [op.strides[a] for a in axes],
     }
     operands = [values.read(x), *(values.builder.integers(column, label) for label, column in columns.items())]
-    values.write(y, values.builder.node("Slice", operands, wish=f"{y.name}.sliced"), order)
+    values.write(y, values.operator(node, "Slice", operands), order)

@@ -54,7 +54,7 @@ def _emit_pool(values: Values, node: Node, op: MaxPool2D | AveragePool2D, operat
         "pads": [pad.top, pad.left, pad.bottom, pad.right],
     }
     source = values.read(values.graph.operand(node, 0), NCHW)
-    result = values.builder.node(operator, [source], wish=f"{y.name}.pooled", **attributes, **more)
+    result = values.operator(node, operator, [source], **attributes, **more)
     values.write(y, result, NCHW, op.activation)
 
 
@@ -76,7 +76,7 @@ def emit_depth_to_space(values: Values, node: Node, op: DepthToSpace) -> None:
 def _emit_image_operator(values: Values, node: Node, operator: str, **attributes: Any) -> None:
     y = values.graph.result(node)
     source = values.read(values.graph.operand(node, 0), NCHW)
-    values.write(y, values.builder.node(operator, [source], wish=f"{y.name}.{operator}", **attributes), NCHW)
+    values.write(y, values.operator(node, operator, [source], **attributes), NCHW)
 
 
 def emit_mean(values: Values, node: Node, op: Mean) -> None:
@@ -87,12 +87,11 @@ def emit_mean(values: Values, node: Node, op: Mean) -> None:
         order = stored_order(len(x.shape))
     axes = sorted(order[axis] for axis in op.axes)
     keep = int(op.keep_dims)
-    wish = f"{y.name}.mean"
     if values.builder.opset >= 18:
         operands = [values.read(x, order), values.builder.integers(axes, "axes")]
-        result = values.builder.node("ReduceMean", operands, wish=wish, keepdims=keep)
+        result = values.operator(node, "ReduceMean", operands, keepdims=keep)
     else:
-        result = values.builder.node("ReduceMean", [values.read(x, order)], wish=wish, axes=axes, keepdims=keep)
+        result = values.operator(node, "ReduceMean", [values.read(x, order)], axes=axes, keepdims=keep)
     values.write(y, result, order if op.keep_dims else stored_order(len(y.shape)))
 
 
@@ -124,7 +123,7 @@ def _emit_resize(values: Values, node: Node, op: ResizeNearest | ResizeBilinear,
         factors = values.builder.constant(np.array([1, 1, *scales], np.float32), "scales")
         operands = [values.read(x, NCHW), "", factors]
     attributes["coordinate_transformation_mode"] = _COORDINATES[op.coordinates]
-    values.write(y, values.builder.node("Resize", operands, wish=f"{y.name}.resized", **attributes), NCHW)
+    values.write(y, values.operator(node, "Resize", operands, **attributes), NCHW)
 
 
 def resize_scales(op: ResizeNearest | ResizeBilinear, x: Tensor, y: Tensor) -> tuple[np.float32, np.float32] | None:

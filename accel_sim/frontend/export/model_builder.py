@@ -24,20 +24,32 @@ _ONNX_TYPES = {
 class ModelBuilder:
     """Collects nodes in order. Values are named by strings; every method that makes one returns its name."""
 
-    def __init__(self, reserved: Iterable[str], opset: int) -> None:
-        """`reserved` are the names of the model's inputs and outputs, which only `node(..., output=)` may give."""
+    def __init__(self, opset: int, reserved: Iterable[str], titles: Iterable[str]) -> None:
+        """Only `node(..., output=)` may give a value a name from `reserved`, only `title=` a node one from `titles`."""
         self.opset = opset
         self._taken = set(reserved)
+        self._titles = set(titles)
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self.nodes: list[Any] = []
         self.initializers: list[Any] = []
 
     def node(
-        self, operator: str, inputs: Sequence[str], *, wish: str, output: str | None = None, **attributes: Any
+        self,
+        operator: str,
+        inputs: Sequence[str],
+        *,
+        wish: str,
+        output: str | None = None,
+        title: str = "",
+        **attributes: Any,
     ) -> str:
-        """Append a node with one result, and return the result's name: `output`, or a unique one like `wish`."""
+        """Append a node with one result, and return the result's name: `output`, or a unique one like `wish`.
+
+        `title` is the node's own name; otherwise it is named after its result.
+        """
         result = self.fresh(wish) if output is None else output
-        self.nodes.append(helper.make_node(operator, list(inputs), [result], name=f"{result}/{operator}", **attributes))
+        name = title or _fresh(f"{result}/{operator}", self._titles)
+        self.nodes.append(helper.make_node(operator, list(inputs), [result], name=name, **attributes))
         return result
 
     def constant(self, values: NDArray[np.generic], wish: str) -> str:
@@ -59,11 +71,7 @@ class ModelBuilder:
 
     def fresh(self, wish: str) -> str:
         """The wished name, or the first unused one with a number behind it; it is taken from now on."""
-        name, number = wish, 1
-        while name in self._taken:
-            name, number = f"{wish}_{number}", number + 1
-        self._taken.add(name)
-        return name
+        return _fresh(wish, self._taken)
 
     def serialized(
         self, name: str, inputs: Sequence[Any], outputs: Sequence[Any], metadata: Mapping[str, str]
@@ -77,6 +85,14 @@ class ModelBuilder:
         helper.set_model_props(model, dict(metadata))
         onnx.checker.check_model(model, full_check=True)
         return bytes(model.SerializeToString(deterministic=True))
+
+
+def _fresh(wish: str, taken: set[str]) -> str:
+    name, number = wish, 1
+    while name in taken:
+        name, number = f"{wish}_{number}", number + 1
+    taken.add(name)
+    return name
 
 
 def value_info(name: str, element: ElementType, shape: Sequence[int | str]) -> Any:

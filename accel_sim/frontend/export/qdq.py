@@ -67,7 +67,7 @@ def write_qdq_onnx(
 
 
 def _serialized(graph: Graph) -> bytes:
-    builder = ModelBuilder((*graph.inputs, *graph.outputs), _opset(graph))
+    builder = ModelBuilder(_opset(graph), (t.name for t in graph.activations()), (n.name for n in graph.nodes))
     values = Values(graph, builder, choose_orders(graph), free_batch=has_free_batch(graph))
     for name in graph.inputs:
         values.write_input(graph.tensors[name])

@@ -10,6 +10,8 @@ a runtime can still fuse the operator:
 """
 
 import math
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -64,10 +66,15 @@ class Values:
 
     def read_flat(self, tensor: Tensor, shape: tuple[int, ...]) -> str:
         """The real values reshaped to `shape`, elements in the row-major order of the stored axes."""
+        wish = f"{tensor.name}.flat"
+        flat = self.builder.node("Reshape", [self.read_row_major(tensor), self.shape(shape)], wish=wish)
+        return self.requantized(flat, tensor, wish)
+
+    def read_row_major(self, tensor: Tensor) -> str:
+        """The real values with elements in the row-major order of the stored axes, in whatever shape."""
         order, plain = self.order(tensor), stored_order(len(tensor.shape))
-        in_file = ordered(tensor.shape, order)
-        source = self.read(tensor, None if moves_nothing(permutation(order, plain), in_file) else plain)
-        return self.requantized(self.reshaped(source, shape, f"{tensor.name}.flat"), tensor, f"{tensor.name}.flat")
+        in_place = moves_nothing(permutation(order, plain), ordered(tensor.shape, order))
+        return self.read(tensor, None if in_place else plain)
 
     def read_broadcast(self, tensor: Tensor, rank: int, order: Order) -> str:
         """The real values with leading axes of length 1 up to `rank`, in an order of that rank."""
@@ -89,14 +96,27 @@ class Values:
         if tensor.quant is None:
             self._reals[tensor.name, wanted, len(wanted)] = self._plain(tensor, value, order)
             return
-        codes = self._quantized(value, tensor.quant, f"{tensor.name}.codes")
-        codes = self._clamped(codes, tensor, order, activation)
-        if order != wanted:
-            turned = self._transpose_node(self._dequantized(codes, tensor), tensor, order, wanted)
-            codes = self._quantized(turned, tensor.quant, f"{tensor.name}.codes")
+        for change in self._changes(tensor, order, activation):
+            codes = self._quantized(value, tensor.quant, f"{tensor.name}.codes")
+            value = change(self._dequantized(codes, tensor))
+        inside = not is_output and tensor.name not in self.graph.inputs
+        name = tensor.name if inside else None
+        codes = self._quantized(value, tensor.quant, f"{tensor.name}.codes", output=name)
         self._codes[tensor.name, wanted] = codes
         real = self._dequantized(codes, tensor, output=tensor.name if is_output else None)
         self._reals[tensor.name, wanted, len(wanted)] = real
+
+    def write_alias(self, tensor: Tensor, source: Tensor) -> None:
+        """Make `tensor` the same value of the file as `source`, each in its own order."""
+        own, theirs = self.order(tensor), self.order(source)
+        self._reals[tensor.name, own, len(own)] = self.read(source)
+        if source.quant is not None:
+            self._codes[tensor.name, own] = self.read_codes(source, theirs)
+
+    def operator(self, node: Node, operator: str, operands: Sequence[str], **attributes: Any) -> str:
+        """The ONNX operator that does the node's own work, under the node's name."""
+        wish = f"{node.outputs[0]}.{operator}"
+        return self.builder.node(operator, operands, wish=wish, title=node.name, **attributes)
 
     def write_input(self, tensor: Tensor) -> None:
         """Make a graph input from the model's input of the same name: floats, quantized here."""
@@ -112,10 +132,9 @@ class Values:
             return value
         return self._dequantized(self._quantized(value, like.quant, f"{wish}.codes"), like, wish=wish)
 
-    def reshaped(self, value: str, shape: tuple[int, ...], wish: str) -> str:
-        """A Reshape; with a free batch the first axis takes what is left."""
-        lengths = (-1, *shape[1:]) if self.free_batch and shape else shape
-        return self.builder.node("Reshape", [value, self.builder.integers(lengths, "shape")], wish=wish)
+    def shape(self, shape: tuple[int, ...]) -> str:
+        """The second operand of a Reshape; with a free batch the first axis takes what is left."""
+        return self.builder.integers((-1, *shape[1:]) if self.free_batch and shape else shape, "shape")
 
     def scalar(self, value: float, wish: str) -> str:
         """A float32 scalar."""
@@ -151,8 +170,8 @@ class Values:
             return value
         return self.builder.node("Identity", [value], wish=tensor.name, output=tensor.name)
 
-    def _quantized(self, value: str, grid: QuantParams, wish: str) -> str:
-        return self.builder.node("QuantizeLinear", [value, *self._grid(grid)], wish=wish)
+    def _quantized(self, value: str, grid: QuantParams, wish: str, *, output: str | None = None) -> str:
+        return self.builder.node("QuantizeLinear", [value, *self._grid(grid)], wish=wish, output=output)
 
     def _dequantized(self, codes: str, like: Tensor, *, wish: str = "", output: str | None = None) -> str:
         assert like.quant is not None
@@ -185,35 +204,32 @@ class Values:
         parameters = [self.builder.unshared_constant(v, f"{tensor.name}.{label}") for v, label in labelled]
         return self.builder.node("DequantizeLinear", [codes, *parameters], wish=f"{tensor.name}.real", **attributes)
 
-    def _clamped(self, codes: str, tensor: Tensor, order: Order, activation: Activation) -> str:
-        """Rule 2."""
+    def _changes(self, tensor: Tensor, order: Order, activation: Activation) -> Iterator[Callable[[str], str]]:
+        """What has to happen to the result between quantizers: rules 2 and 1, in this order."""
         assert tensor.quant is not None
-        grid = tensor.quant
-        info = np.iinfo(container(grid))
+        grid, info = tensor.quant, np.iinfo(container(tensor.quant))
         low = max(_code(activation.low, grid), grid.low)
         caps = activation.high if isinstance(activation.high, tuple) else (activation.high,)
-        highs = [max(low, min(_code(h, grid), grid.high)) for h in caps]
+        highs = [max(low, min(_code(high, grid), grid.high)) for high in caps]
         if low > info.min or (len(highs) == 1 and highs[0] < info.max):
-            bounds = [_real(low, grid), _real(highs[0] if len(highs) == 1 else grid.high, grid)]
-            names = [self.scalar(bounds[0], "low"), self.scalar(bounds[1], "high")]
-            clipped = self.builder.node(
-                "Clip", [self._dequantized(codes, tensor), *names], wish=f"{tensor.name}.clipped"
-            )
-            codes = self._quantized(clipped, grid, f"{tensor.name}.codes")
+            high = highs[0] if len(highs) == 1 else grid.high
+            yield partial(self._clipped, tensor, _real(low, grid), _real(high, grid))
         if len(highs) > 1 and min(highs) < info.max:
-            codes = self._capped(codes, tensor, order, highs)
-        return codes
+            yield partial(self._capped, tensor, order, highs)
+        if order != self.order(tensor):
+            yield lambda real: self._transpose_node(real, tensor, order, self.order(tensor))
 
-    def _capped(self, codes: str, tensor: Tensor, order: Order, highs: list[int]) -> str:
-        """A cap per channel of the last stored axis."""
+    def _clipped(self, tensor: Tensor, low: float, high: float, real: str) -> str:
+        bounds = [self.scalar(low, "low"), self.scalar(high, "high")]
+        return self.builder.node("Clip", [real, *bounds], wish=f"{tensor.name}.clipped")
+
+    def _capped(self, tensor: Tensor, order: Order, highs: list[int], real: str) -> str:
+        """A cap per channel of the last stored axis: a constant on the tensor's own grid."""
         assert tensor.quant is not None
-        rank = len(tensor.shape)
-        shape = (1,) * (rank - 1) + (len(highs),)
-        data = np.array(highs, container(tensor.quant)).reshape(shape)
-        cap = Tensor(f"{tensor.name}.cap", shape, tensor.element, tensor.quant, data.astype(tensor.element.dtype))
-        operands = [self._dequantized(codes, tensor), self.dequantized_constant(cap, order)]
-        capped = self.builder.node("Min", operands, wish=f"{tensor.name}.capped")
-        return self._quantized(capped, tensor.quant, f"{tensor.name}.codes")
+        shape = (1,) * (len(tensor.shape) - 1) + (len(highs),)
+        data = np.array(highs, tensor.element.dtype).reshape(shape)
+        cap = Tensor(f"{tensor.name}.cap", shape, tensor.element, tensor.quant, data)
+        return self.builder.node("Min", [real, self.dequantized_constant(cap, order)], wish=f"{tensor.name}.capped")
 
 
 def container(grid: QuantParams) -> np.dtype[np.integer]:
