@@ -256,7 +256,7 @@ def test_everything_unsupported_and_the_bad_data_are_told_at_once() -> None:
 
 def test_an_integer_graph_is_refused() -> None:
     quantized = quantize(small_graph(), images())
-    assert "quantized once" in faults_of(quantized, images())
+    assert "all are integer" in faults_of(quantized, images())
 
 
 def test_a_half_integer_graph_is_refused() -> None:

@@ -41,7 +41,7 @@ def samples(graph: Graph, calibration: Calibration) -> Iterator[Sample]:
             empty = False
             yield sample
     if empty:
-        raise QuantizationError("calibration", [Fault("calibration", "no samples", "at least one sample is needed")])
+        raise QuantizationError("quantization", [Fault("calibration", "no samples", "at least one sample is needed")])
 
 
 def sample_count(graph: Graph, calibration: Calibration) -> int | None:
@@ -65,7 +65,7 @@ def _batches(calibration: Calibration) -> Iterator[Any]:
         yield from calibration
     else:
         rule = "is an array, a dictionary of arrays, an iterable of these, or the path of an .npz file"
-        raise QuantizationError("calibration", [Fault("calibration", type(calibration).__name__, rule)])
+        raise QuantizationError("quantization", [Fault("calibration", type(calibration).__name__, rule)])
 
 
 def load_npz(path: Path) -> dict[str, NDArray[Any]]:
@@ -82,7 +82,7 @@ def load_npz(path: Path) -> dict[str, NDArray[Any]]:
             return {name: content[name] for name in content.files}
     except (OSError, ValueError, EOFError, BadZipFile, KeyError, NotImplementedError) as error:
         fault = Fault(str(path), str(error) or type(error).__name__, "is a readable .npz file of named arrays")
-        raise QuantizationError("calibration", [fault]) from None
+        raise QuantizationError("quantization", [fault]) from None
 
 
 def _named(graph: Graph, batch: Any) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def _named(graph: Graph, batch: Any) -> dict[str, Any]:
     if len(graph.inputs) == 1:
         return {graph.inputs[0]: batch}
     rule = f"a graph with {len(graph.inputs)} inputs takes arrays by name: {', '.join(graph.inputs)}"
-    raise QuantizationError("calibration", [Fault("calibration", "an array without a name", rule)])
+    raise QuantizationError("quantization", [Fault("calibration", "an array without a name", rule)])
 
 
 def _array_faults(graph: Graph, name: str, array: Any) -> Iterator[Fault]:

@@ -58,7 +58,7 @@ def graph_faults(graph: Graph) -> Iterator[Fault]:
     """Everything that keeps the graph from being quantized."""
     floats = [t for t in graph.activations() if t.element.is_float]
     if not floats:
-        yield Fault(f"graph {graph.name!r}", "integer", "a graph is quantized once: this one has no float tensor")
+        yield Fault("tensors", "all are integer", "a float graph is quantized, and once")
         return
     for tensor in graph.activations():
         if tensor.quant is not None:

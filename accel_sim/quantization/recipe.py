@@ -109,11 +109,11 @@ def get_recipe(recipe: "Recipe | str | Path") -> Recipe:
     path = Path(recipe)
     if path.suffix != ".toml":
         rule = f"is one of {', '.join(RECIPES)}, or a .toml file"
-        raise QuantizationError("recipe", [Fault("recipe", repr(str(recipe)), rule)])
+        raise QuantizationError("quantization", [Fault("recipe", repr(str(recipe)), rule)])
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise QuantizationError("recipe", [Fault(str(path), str(error), "is a readable text file")]) from None
+        raise QuantizationError("quantization", [Fault(str(path), str(error), "is a readable text file")]) from None
     return parse_recipe(text, name=path.stem)
 
 

@@ -5,12 +5,14 @@ every tensor passes a QuantizeLinear and a DequantizeLinear on its grid, so that
 its integer kernel. Weights are int8 (or what their grid is) initializers, per channel where their grid is; a bias is
 int32. Codes narrower than 8 bits are stored in 8 and clamped where needed: runtimes have no kernels for them.
 
-Two things a runtime decides, not the file:
+Three things a runtime decides, not the file:
 
 - On x86 processors without VNNI, ONNX Runtime multiplies uint8 by int8 in pairs that saturate at 16 bits. There, pass
   `WeightStorage.UINT8` (the same weights, stored with zero point 128: exact everywhere), or set the runtime's
   session option `session.x64quantprecision` to "1".
 - Layers with 16-bit codes run in float32 in ONNX Runtime.
+- ONNX Runtime turns int8 activations into uint8 ones first. That changes no sum, but average pooling adds the zero
+  point before it rounds: on signed grids its codes can differ by one. Unsigned activations, the default, are exact.
 """
 
 import os
