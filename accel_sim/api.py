@@ -5,6 +5,7 @@ Everything slow to import (the kernels, the file formats) is imported where it i
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,10 @@ def load(source: str | os.PathLike[str] | bytes) -> Graph:
     """
     from accel_sim.frontend import load as read
 
-    return read(source if isinstance(source, bytes) else Path(source))
+    if isinstance(source, bytes):
+        return read(source)
+    path = Path(source)
+    return replace(read(path), name=path.stem)  # a file names its graph "main" at best
 
 
 def quantize(

@@ -15,7 +15,7 @@ from accel_sim.hardware import load_hardware
 from accel_sim.report.inspection import InspectedOperator, Inspection
 from accel_sim.report.json_form import to_json
 from accel_sim.report.run_report import RunReport
-from accel_sim.report.terminal.fitted import shorten
+from accel_sim.report.terminal.fitted import distinguishing, shorten
 from accel_sim.report.terminal.pages import to_text
 from accel_sim.report.terminal.style import bar, decibel, percent, scaled, size_bytes
 from accel_sim.sim.result import LayerResult, Level, RunResult
@@ -69,8 +69,8 @@ def test_pages_fit_the_terminal_and_tell_layers_apart(kind, width):
     lines = text.splitlines()
     assert max(map(len, lines)) <= width
     assert text.endswith("\n")
-    rows = [line for line in lines if line.startswith("func") and "…" in line]
-    assert len(rows) == len(set(rows)) == len(NAMES)
+    for i in range(len(NAMES)):
+        assert sum(line.startswith(f"activation_{i}/Relu ") for line in lines) == 1
     assert "\x1b" not in text
 
 
@@ -91,13 +91,13 @@ def test_columns_without_figures_are_not_shown():
 
 
 def test_a_comparison_ends_in_a_verdict():
-    assert f"first difference in {NAMES[0][:10]}" in to_text(mismatch_report(), width=120)
+    assert "first difference in activation_0/Relu (Conv2D)" in to_text(mismatch_report(), width=120)
     assert "every code of every layer is the same" in to_text(mismatch_report(0), width=120)
 
 
 def test_widths_are_marked_by_proof_and_observation():
     text = to_text(overflow_report(), width=120)
-    row = next(line for line in text.splitlines() if line.startswith("func"))
+    row = next(line for line in text.splitlines() if line.startswith("activation_0"))
     assert row.split()[-3:] == ["✗", "~", "✓"]
     assert "proved in 0 of 5 layers; observed values exceed it in 5" in text
 
@@ -109,6 +109,22 @@ def test_colour_only_when_asked():
 @given(st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=60), st.integers(1, 40))
 def test_shortened_names_have_the_length_asked_for(name, length):
     assert len(shorten(name, length)) == min(len(name), length)
+
+
+@pytest.mark.parametrize(
+    ("names", "reduced"),
+    [
+        (["m/a/Relu;m/x/Bias", "m/b/Relu;m/x/Bias", "m/pool"], ["a/Relu", "b/Relu", "pool"]),
+        (["m/x;m/y", "m/x;m/y2", "m/x"], ["y", "y2", "x"]),
+        (["conv1", "conv2"], ["conv1", "conv2"]),
+        (["a/b", "a/b"], ["b", "b"]),
+        (["only/one"], ["only/one"]),
+        (["m/n/a", "m/n/b", "out"], ["a", "b", "out"]),
+        ([], []),
+    ],
+)
+def test_names_are_reduced_to_what_tells_them_apart(names, reduced):
+    assert distinguishing(names) == reduced
 
 
 @given(st.floats(0, 1))

@@ -2,15 +2,27 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from enum import Enum
 from pathlib import Path
 
 from accel_sim.analysis.choices import Hardware, resolve_hardware, resolve_profile
 from accel_sim.analysis.provenance import Provenance
 from accel_sim.errors import CompileError, Fault, UnsupportedModelError
 from accel_sim.hardware import AcceleratorConfig
-from accel_sim.ir import Graph, Node, Tensor
-from accel_sim.ir.text import format_operator, format_quant
+from accel_sim.ir import (
+    RELU,
+    RELU6,
+    RELU_N1_TO_1,
+    Activation,
+    Graph,
+    Node,
+    Operator,
+    Padding2D,
+    QuantParams,
+    Tensor,
+)
+from accel_sim.ir.text import format_quant
 from accel_sim.numerics.profiles import Profile
 from accel_sim.program import (
     Command,
@@ -31,7 +43,7 @@ class InspectedOperator:
     """One operator.
 
     Attributes:
-        name: the node's. operator: as the graph prints it, or the file's own name where the model is not supported.
+        name: the node's. operator: ours with its attributes, or the file's own name where the model is not supported.
         inputs, outputs: text of its tensors: name, type, shape.
         grids: quantization of its result and of its constant operands, as text; "" where unknown.
         runs_on: the units that compute it; "" where it cannot be lowered.
@@ -77,6 +89,7 @@ def inspect_model(source: Path | bytes, hardware: Hardware, profile: str | Profi
     config = resolve_hardware(hardware)
     try:
         graph = load(source)
+        graph = graph if isinstance(source, bytes) else replace(graph, name=source.stem)
     except UnsupportedModelError as error:
         return _listed(source, config, profile, error.faults)
     arithmetic = resolve_profile(profile, graph)
@@ -94,7 +107,7 @@ def _lowered(
     faults: tuple[Fault, ...] = (),
 ) -> Inspection:
     return Inspection(
-        Provenance(graph.name, graph.sha256, profile.name, hardware, "not run"),
+        Provenance(graph.name, graph.sha256, profile.name, hardware, ""),
         graph.source.value,
         tuple(port_text(graph.tensors[n]) for n in graph.inputs),
         tuple(port_text(graph.tensors[n]) for n in graph.outputs),
@@ -114,7 +127,7 @@ def _listed(
     content = source if isinstance(source, bytes) else source.read_bytes()
     operators = tuple(InspectedOperator(o.name, o.operator, o.inputs, o.outputs) for o in list_operators(source))
     digest = hashlib.sha256(content).hexdigest()
-    return Inspection(Provenance(name, digest, arithmetic, hardware, "not run"), "", (), (), operators, faults)
+    return Inspection(Provenance(name, digest, arithmetic, hardware, ""), "", (), (), operators, faults)
 
 
 def inspect_graph(graph: Graph, program: Program | None) -> tuple[InspectedOperator, ...]:
@@ -128,6 +141,41 @@ def tensor_text(tensor: Tensor) -> str:
     return f"{tensor.name} {tensor.element.value}[{','.join(map(str, tensor.shape))}]"
 
 
+def grid_text(q: QuantParams) -> str:
+    """`s8 0.0235 z-128`, or `s8 x64` for a scale per channel."""
+    kind = f"{'s' if q.signed else 'u'}{q.bits}"
+    return f"{kind} x{len(q.scale)}" if q.is_per_channel else f"{kind} {q.scale[0]:.4g} z{q.zero_point[0]}"
+
+
+def operator_text(op: Operator) -> str:
+    """`Conv2D strides 2x2, padding 4 5 1 1, relu`: the attributes that differ from their defaults."""
+    parts = [_attribute_text(f.name, getattr(op, f.name)) for f in fields(op) if getattr(op, f.name) != f.default]
+    return f"{op.name} {', '.join(parts)}".rstrip()
+
+
+_ACTIVATIONS = {RELU: "relu", RELU6: "relu6", RELU_N1_TO_1: "relu -1..1"}
+
+
+def _attribute_text(name: str, value: object) -> str:
+    match value:
+        case Activation():
+            return _ACTIVATIONS.get(value) or f"clamp {value.low:g}..{_high_text(value.high)}"
+        case Padding2D():
+            return f"padding {value.top} {value.bottom} {value.left} {value.right}"
+        case Enum():
+            return str(value.value)
+        case tuple():
+            return f"{name} {'x'.join(map(str, value))}"
+        case bool():
+            return name.replace("_", " ")
+        case _:
+            return f"{name} {value}"
+
+
+def _high_text(high: float | tuple[float, ...]) -> str:
+    return "channel caps" if isinstance(high, tuple) else f"{high:g}"
+
+
 def port_text(tensor: Tensor) -> str:
     """A network input or output with its grid."""
     return f"{tensor_text(tensor)} {format_quant(tensor.quant)}".rstrip()
@@ -139,10 +187,10 @@ def _operator(graph: Graph, node: Node, runs_on: str) -> InspectedOperator:
     gridded = [*results, *(t for t in operands if t.is_constant)]
     return InspectedOperator(
         name=node.name,
-        operator=format_operator(node.op),
+        operator=operator_text(node.op),
         inputs=tuple(map(tensor_text, operands)),
         outputs=tuple(map(tensor_text, results)),
-        grids=tuple(format_quant(t.quant) for t in gridded if t.quant),
+        grids=tuple(grid_text(t.quant) for t in gridded if t.quant and t.quant.bits <= 16),
         runs_on=runs_on,
     )
 

@@ -1,11 +1,13 @@
 """Tables that stay readable where the terminal is narrow: names lose their middle, then whole columns go."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import takewhile
 
 from rich import box
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, JustifyMethod, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -19,7 +21,9 @@ class Side(Enum):
     LEFT = "left"
     RIGHT = "right"
     NAME = "name"
-    """To the left, and shortened in the middle: file formats put what tells layers apart at both ends."""
+    """To the left, reduced to what tells it from the other names, shortened in the middle."""
+    TEXT = "text"
+    """To the left, and cut at the end."""
 
 
 @dataclass(frozen=True)
@@ -43,21 +47,26 @@ class FittedTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The table in the width that there is."""
-        shown = self._shown(options.max_width)
-        room = options.max_width - self._width(
-            [i for i in shown if self.columns[i].side is not Side.NAME], gaps=len(shown)
-        )
-        names = [i for i in shown if self.columns[i].side is Side.NAME]
-        lengths = dict(zip(names, _share(room, [self._natural(i) for i in names]), strict=True))
+        yield _plain(self).fitted(options.max_width)
+
+    def fitted(self, width: int) -> Table:
+        """The table in at most `width` columns, where its numbers leave room for that."""
+        shown = self._shown(width)
+        flexible = [i for i in shown if self.columns[i].side in _SHORTENED]
+        room = width - self._width([i for i in shown if i not in flexible], gaps=len(shown))
+        lengths = dict(zip(flexible, _share(room, [self._natural(i) for i in flexible]), strict=True))
         table = Table(box=box.SIMPLE_HEAD, padding=(0, _GAP - 1, 0, 0), show_edge=False)
         for i in shown:
             to_right = self.columns[i].side is Side.RIGHT
-            table.add_column(
-                self.columns[i].heading, justify="right" if to_right else "left", no_wrap=True, header_style="dim"
-            )
+            justify: JustifyMethod = "right" if to_right else "left"
+            table.add_column(self.columns[i].heading, justify=justify, no_wrap=True, header_style="dim")
         for row in self.rows:
-            table.add_row(*[shorten(str(row[i]), lengths[i]) if i in lengths else row[i] for i in shown])
-        yield table
+            table.add_row(*[self._cell(row, i, lengths.get(i)) for i in shown])
+        return table
+
+    def _cell(self, row: Sequence[Cell], column: int, length: int | None) -> Cell:
+        shortened = _SHORTENED.get(self.columns[column].side)
+        return row[column] if shortened is None or length is None else shortened(str(row[column]), length)
 
     def _shown(self, width: int) -> list[int]:
         """The columns that fit; equal ranks go together."""
@@ -73,7 +82,7 @@ class FittedTable:
         return sum(shortest) + _GAP * gaps
 
     def _limit(self, column: int) -> int:
-        return _SHORTEST_NAME if self.columns[column].side is Side.NAME else 1 << 30
+        return _SHORTEST_NAME if self.columns[column].side in _SHORTENED else 1 << 30
 
     def _natural(self, column: int) -> int:
         return max(len(str(cell)) for cell in self._cells(column))
@@ -99,3 +108,42 @@ def shorten(name: str, length: int) -> str:
     head = (length - 1) // 3
     tail = length - 1 - head
     return f"{name[:head]}…{name[len(name) - tail :]}"
+
+
+def cut(text: str, length: int) -> str:
+    """A long text with its end left out."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+_SHORTENED = {Side.NAME: shorten, Side.TEXT: cut}
+
+
+def _plain(table: FittedTable) -> FittedTable:
+    """The table with reduced names."""
+    columns = {
+        i: distinguishing([str(row[i]) for row in table.rows])
+        for i, column in enumerate(table.columns)
+        if column.side is Side.NAME
+    }
+    rows = [[columns[i][r] if i in columns else cell for i, cell in enumerate(row)] for r, row in enumerate(table.rows)]
+    return FittedTable(table.columns, rows)
+
+
+def distinguishing(names: Sequence[str]) -> list[str]:
+    """Names without what they share: converters join the names of fused layers by `;` below one common path.
+
+    Of the parts of a name, the first that no other name has stands for it; then the common path goes.
+    """
+    parts = [name.split(";") for name in names]
+    counts = Counter(part for own in parts for part in set(own))
+    chosen = [next((part for part in own if counts[part] == 1), name) for own, name in zip(parts, names, strict=True)]
+    shared = _common_path([name.split("/")[:-1] for name in chosen if "/" in name])
+    return [name.removeprefix(shared) for name in chosen]
+
+
+def _common_path(paths: Sequence[Sequence[str]]) -> str:
+    """The folders that all paths begin with, with a slash at the end; nothing for a single path."""
+    if len(paths) < 2:
+        return ""
+    steps = takewhile(lambda step: len(set(step)) == 1, zip(*paths, strict=False))
+    return "".join(f"{step[0]}/" for step in steps)

@@ -22,8 +22,8 @@ def inspection_page(inspection: Inspection) -> Group:
 
 
 def _operators(operators: tuple[InspectedOperator, ...]) -> FittedTable:
-    columns = [Column("Node", Side.NAME), Column("Operator", Side.NAME), Column("Result", Side.LEFT)]
-    columns += [Column("Grids", Side.NAME, keep=1), Column("Runs on", Side.LEFT)]
+    columns = [Column("Node", Side.NAME), Column("Operator", Side.TEXT), Column("Result", Side.LEFT)]
+    columns += [Column("Grids", Side.TEXT, keep=1), Column("Runs on", Side.LEFT)]
     rows = [(o.name, o.operator, _types(o), "; ".join(o.grids), o.runs_on) for o in operators]
     filled = [i for i in range(len(columns)) if i < 3 or any(row[i] for row in rows)]
     return FittedTable(tuple(columns[i] for i in filled), [[row[i] for i in filled] for row in rows])

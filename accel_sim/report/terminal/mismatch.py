@@ -4,7 +4,7 @@ from rich.console import Group
 from rich.text import Text
 
 from accel_sim.analysis.mismatch import MismatchReport, TensorMismatch
-from accel_sim.report.terminal.fitted import Column, FittedTable, Side, shorten
+from accel_sim.report.terminal.fitted import Column, FittedTable, Side, distinguishing, shorten
 from accel_sim.report.terminal.style import bar, count, decibel, facts, headline, page, percent
 
 _COLUMNS = (
@@ -55,8 +55,12 @@ def _summary(report: MismatchReport) -> list[tuple[str, str]]:
         rows.append((f"output {shorten(output.tensor, 24)}", figures))
     first = report.first_differing
     verdict = (
-        f"first difference in {shorten(first.node, 60)} ({first.op})"
-        if first
-        else "every code of every layer is the same"
+        f"first difference in {_name(report, first)} ({first.op})" if first else "every code of every layer is the same"
     )
     return [*rows, ("verdict", verdict)]
+
+
+def _name(report: MismatchReport, layer: TensorMismatch) -> str:
+    """The layer as the table names it."""
+    names = distinguishing([other.node for other in report.layers])
+    return shorten(names[report.layers.index(layer)], 60)

@@ -5,7 +5,7 @@ from rich.text import Text
 
 from accel_sim.analysis.overflow import LayerOverflow, OverflowReport, WidthVerdict
 from accel_sim.report.terminal.fitted import Cell, Column, FittedTable, Side
-from accel_sim.report.terminal.style import count, facts, headline, page
+from accel_sim.report.terminal.style import count, facts, headline, page, samples
 
 _MOST_WIDTH_COLUMNS = 6  # more widths than this are told in the summary alone
 _LEGEND = "✓ no input can overflow it   ~ not proved, held everything observed   ✗ observed values do not fit"
@@ -63,7 +63,7 @@ def _summary(report: OverflowReport) -> list[tuple[str, str]]:
         return [("verdict", "this network has no accumulators")]
     rows = [("safe", f"{report.safe_bits} bits: no input can overflow any accumulator of this network")]
     if report.observed_bits is not None:
-        rows.append(("seen", f"{report.observed_bits} bits held everything observed in {report.samples:,} samples"))
+        rows.append(("seen", f"{report.observed_bits} bits held everything observed in {samples(report.samples)}"))
     rows += [(f"{bits} bits", _worth(report, bits)) for bits in report.accumulators]
     return rows
 

@@ -17,6 +17,7 @@ from accel_sim.report.terminal.style import (
     headline,
     page,
     percent,
+    samples,
     scaled,
     short_count,
     size_bytes,
@@ -79,7 +80,7 @@ def _stalled(layer: LayerResult) -> str:
 def totals(report: RunReport) -> list[tuple[str, str]]:
     """The network's figures as names and values."""
     sums, result, hardware = report.totals, report.result, report.provenance.hardware
-    rows = [("MACs", f"{sums.macs:,} per sample, {result.samples:,} samples")]
+    rows = [("MACs", f"{sums.macs:,} per sample, {samples(result.samples)}")]
     if result.cycles is not None:
         rows.append(("cycles", f"{result.cycles:,} per sample{_time(report)}"))
     if result.cycles and sums.stall_cycles is not None:

@@ -53,7 +53,8 @@ def headline(provenance: Provenance, *more: str) -> Text:
     if provenance.hardware is not None:
         about.append(f"hardware {provenance.hardware.name}")
     text.append("   " + " · ".join([*about, *more]), style="not bold")
-    text.append(f"\n{provenance.inputs}", style="not bold dim")
+    if provenance.inputs:
+        text.append(f"\n{provenance.inputs}", style="not bold dim")
     return text
 
 
@@ -97,6 +98,11 @@ def percent(share: float | None) -> str:
 def decibel(value: float) -> str:
     """A ratio in dB; identical tensors have no noise."""
     return "∞" if math.isinf(value) and value > 0 else f"{value:.1f}"
+
+
+def samples(number: int) -> str:
+    """`1 sample`, `360 samples`."""
+    return f"{number:,} sample{'s' * (number != 1)}"
 
 
 def short_count(value: int) -> str:
