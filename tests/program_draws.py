@@ -94,4 +94,5 @@ programs = st.builds(
     constants=st.binary(max_size=300),
     activation_bytes=st.integers(0, 1 << 40),
     model_sha256=st.text(alphabet="0123456789abcdef", max_size=64),
+    shapes=values(tuple[tuple[str, tuple[int, ...]], ...]),
 )

@@ -114,6 +114,8 @@ def test_fully_connected_is_a_convolution_over_one_row():
     (command,) = program.commands
     assert isinstance(command, Convolve)
     assert (command.input.shape, command.weights.shape) == ((1, 1, 3, 8), (5, 1, 1, 8))
+    assert program.as_tensor(command.input).shape == (3, 8)  # what people asked for, in the graph's shape
+    assert program.as_tensor(command.output_to).shape == (3, 5)
 
 
 def test_concat_requantizes_only_what_lies_on_another_grid():

@@ -6,7 +6,7 @@ from accel_sim.compiler.tile import tile
 from accel_sim.hardware import AcceleratorConfig
 from accel_sim.ir import Graph, ModelFormat
 from accel_sim.numerics import ONNXRUNTIME, PAPER, TFLITE, Profile
-from accel_sim.program import Operand, Port, Program, verify
+from accel_sim.program import Command, Operand, Port, Program, operands_of, verify
 
 DEFAULT_PROFILES = {ModelFormat.TFLITE: TFLITE, ModelFormat.ONNX: ONNXRUNTIME, ModelFormat.BUILT: PAPER}
 """The software that a format belongs to."""
@@ -41,9 +41,18 @@ def compile_graph(graph: Graph, hardware: AcceleratorConfig, profile: Profile | 
         constants=placed.constants,
         activation_bytes=placed.activation_bytes,
         model_sha256=graph.sha256,
+        shapes=_other_shapes(graph, placed.commands),
     )
     verify(program)
     return program
+
+
+def _other_shapes(graph: Graph, commands: tuple[Command, ...]) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """The tensors that a command sees in another shape than the graph's."""
+    operands = (operand for command in commands for _, operand in operands_of(command))
+    shapes = {o.name: graph.tensors[o.name].shape for o in operands if o.name in graph.tensors}
+    seen = {o.name for c in commands for _, o in operands_of(c) if shapes.get(o.name, o.shape) != o.shape}
+    return tuple((name, shape) for name, shape in shapes.items() if name in seen)
 
 
 def _ports(graph: Graph, names: tuple[str, ...], operands: tuple[Operand, ...]) -> tuple[Port, ...]:

@@ -4,7 +4,7 @@ import base64
 import re
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field
 from typing import Any
 
 from accel_sim.errors import AccelSimError, Fault, ProgramError
@@ -12,9 +12,10 @@ from accel_sim.hardware import AcceleratorConfig, parse_hardware
 from accel_sim.program.commands import Command
 from accel_sim.program.lexer import ParseFault, ValueParser
 from accel_sim.program.program import Port, Program
-from accel_sim.program.text import HEADER
+from accel_sim.program.registry import fits, type_name, typed_fields
+from accel_sim.program.text import HEADER, SETTINGS
 
-_SETTINGS: dict[str, type] = {"name": str, "profile": str, "model_sha256": str, "activation_bytes": int}
+_SETTINGS = {f.name: (f, hint) for f, hint in typed_fields(Program) if f.name in SETTINGS}
 _CONSTANTS = re.compile(r"constants (\d{1,15}) bytes(:| elided)\s*\Z")
 
 
@@ -60,7 +61,7 @@ def parse_program(text: str) -> Program:
 
 
 def _missing(parts: _Parts) -> list[str]:
-    missing = [key for key in _SETTINGS if key not in parts.settings and key != "model_sha256"]
+    missing = [key for key, (f, _) in _SETTINGS.items() if key not in parts.settings and f.default is MISSING]
     missing += ["hardware"] if parts.hardware is None else []
     return missing + (["constants"] if parts.constants is None else [])
 
@@ -121,10 +122,9 @@ def _setting(word: str, statement: str, line: int) -> Any:
     parser.take("mark", "=")
     found = parser.value()
     parser.finish()
-    if type(found) is not _SETTINGS[word] or (isinstance(found, int) and found < 0):
-        raise ParseFault(
-            line, repr(found), f"{word} is a text" if _SETTINGS[word] is str else f"{word} is not negative"
-        )
+    hint = _SETTINGS[word][1]
+    if not fits(found, hint) or (isinstance(found, int) and found < 0):
+        raise ParseFault(line, repr(found), f"{word} is {type_name(hint)}{', not negative' if hint is int else ''}")
     return found
 
 

@@ -1,6 +1,6 @@
 """Program: everything that crosses from the compiler to the machine, besides the hardware configuration."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from accel_sim.hardware import AcceleratorConfig
 from accel_sim.ir import QuantParams
@@ -37,6 +37,7 @@ class Program:
         inputs, outputs: in the file's order.
         constants: the image of Region.CONSTANTS.
         activation_bytes: size of Region.ACTIVATIONS for one sample.
+        shapes: (name, shape in the graph) of each tensor that commands see in another shape.
     """
 
     name: str
@@ -48,3 +49,8 @@ class Program:
     constants: bytes = field(repr=False)
     activation_bytes: int
     model_sha256: str = ""
+    shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
+
+    def as_tensor(self, operand: Operand) -> Operand:
+        """The operand in the shape that its tensor has in the graph (stored layout)."""
+        return replace(operand, shape=dict(self.shapes).get(operand.name, operand.shape))

@@ -7,6 +7,7 @@
     profile = "tflite"
     model_sha256 = "..."
     activation_bytes = 32000
+    shapes = (("logits", (1, 12)),)
     hardware:
       (the configuration as TOML, indented)
     input Port(name="input_1", operand=%"input_1" activations+0 int8[1,490], quant=..., file_axes=())
@@ -40,6 +41,8 @@ from accel_sim.program.operands import Operand
 from accel_sim.program.program import Program
 
 HEADER = "accel-sim program 1"
+SETTINGS = ("name", "profile", "model_sha256", "activation_bytes", "shapes")
+"""The fields of a Program that are a line `field = value` each."""
 _REPEATED = 4  # shorter runs in a tuple are written out
 _BASE64_COLUMNS = 116
 
@@ -48,8 +51,7 @@ def format_program(program: Program, *, constants: bool = True) -> str:
     """The program as text. Without `constants` their bytes are left out: for people, it does not parse back."""
     lines = [
         HEADER,
-        *(f"{key} = {format_value(getattr(program, key))}" for key in ("name", "profile", "model_sha256")),
-        f"activation_bytes = {program.activation_bytes}",
+        *(f"{key} = {format_value(getattr(program, key))}" for key in SETTINGS),
         "hardware:",
         textwrap.indent(to_toml(program.hardware).rstrip("\n"), "  "),
         *(f"input {format_value(port)}" for port in program.inputs),

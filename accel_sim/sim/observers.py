@@ -37,7 +37,7 @@ class Keeper:
             if found is None:
                 faults.append(Fault("keep", repr(name), "is a tensor that the program computes or reads"))
                 continue
-            index, operand = found
+            index, operand = found[0], program.as_tensor(found[1])
             self._points.setdefault(index, []).append(operand)
             self.tensors[name] = np.zeros(stacked_shape(operand.shape, samples), operand.dtype)
         if faults:
