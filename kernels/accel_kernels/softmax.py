@@ -73,8 +73,8 @@ def softmax_float32(
         for k in range(x.shape[1]):
             total = total + exponentials[top - np.int64(x[i, k])]
         for k in range(x.shape[1]):
-            share = np.rint(np.float64(exponentials[top - np.int64(x[i, k])]) * output_scale / np.float64(total))
-            codes[i, k] = clamp(np.int64(share) + zero_point, low, high)
+            share = np.float64(exponentials[top - np.int64(x[i, k])]) * output_scale / np.float64(total)
+            codes[i, k] = _rounded(share, zero_point, low, high)
 
 
 @kernel
@@ -91,9 +91,14 @@ def softmax_float64(
         for k in range(x.shape[1]):
             total = total + exponentials[top - np.int64(x[i, k])]
         for k in range(x.shape[1]):
-            multiple = exponentials[top - np.int64(x[i, k])] / total / scale
-            limited = min(max(multiple, float(low - zero_point)), float(high - zero_point))
-            codes[i, k] = np.int64(np.rint(limited)) + zero_point
+            codes[i, k] = _rounded(exponentials[top - np.int64(x[i, k])] / total / scale, zero_point, low, high)
+
+
+@kernel
+def _rounded(multiple: float, zero_point: Int64, low: Int64, high: Int64) -> Int64:
+    """rint(multiple) + zero_point, limited before it becomes an integer."""
+    limited = min(max(np.rint(multiple), float(low - zero_point)), float(high - zero_point))
+    return np.int64(limited) + zero_point
 
 
 @kernel
