@@ -76,9 +76,8 @@ def _round_quotient(
         offset = _exact_quotient(values, scale, least, most, half_up=rule is Arithmetic.SHIFT)
     else:
         with np.errstate(over="ignore", under="ignore"):
-            quotient = _real32(values) / _real32(scale)
-        rounded = round_half_away(quotient) if rule in _HALF_AWAY else np.rint(np.clip(quotient, least, most))
-        offset = np.clip(rounded, least, most).astype(np.int64)
+            quotient = np.clip(_real32(values) / _real32(scale), least, most)
+        offset = (round_half_away(quotient) if rule in _HALF_AWAY else np.rint(quotient)).astype(np.int64)
     codes: NDArray[np.int64] = offset + zero_point
     return codes
 

@@ -157,7 +157,7 @@ def _tflite_float_axis(mode: CoordinateMode, extent: int, size: int, scale: floa
     ratio = _tflite_scale(mode, extent, size) if _is_ratio(extent, size, scale) else _F(1) / _F(scale)
     points = []
     for i in range(size):
-        v = (_F(i) + _F(0.5)) * ratio - _F(0.5) if _is_half_pixel(mode) else _F(i) * ratio
+        v = (_F(i) + _F(0.5)) * ratio - _F(0.5) if _is_half_pixel(mode, size) else _F(i) * ratio
         lower, upper = max(math.floor(v), 0), min(math.ceil(v), extent - 1)
         points.append((lower, upper, float(v - _F(lower))))
     return _axis(points)
@@ -171,7 +171,7 @@ def _fixed_point_axis(mode: CoordinateMode, extent: int, size: int, scale: float
         ratio = (_UNIT * (extent - 1) + (size - 1) // 2) // (size - 1)
     points = []
     for i in range(size):
-        v = i * ratio + (ratio // 2 - _UNIT // 2 if _is_half_pixel(mode) else 0)
+        v = i * ratio + (ratio // 2 - _UNIT // 2 if _is_half_pixel(mode, size) else 0)
         lower = max(int(v / _UNIT), 0)
         upper = min(int((v + _UNIT - 1) / _UNIT), extent - 1)
         points.append((lower, upper, v - _UNIT * lower))
@@ -183,7 +183,7 @@ def _rational_axis(mode: CoordinateMode, extent: int, size: int, scale: float) -
     step = Fraction(extent, size) if _is_ratio(extent, size, scale) else 1 / Fraction(scale)
     if mode is CoordinateMode.ALIGN_CORNERS:
         step = Fraction(extent - 1, size - 1) if size > 1 else Fraction(0)
-    shift = (step - 1) / 2 if _is_half_pixel(mode) and not _is_single(mode, size) else Fraction(0)
+    shift = (step - 1) / 2 if _is_half_pixel(mode, size) else Fraction(0)
     exact = [min(max(i * step + shift, Fraction(0)), Fraction(extent - 1)) for i in range(size)]
     unit = lcm(*(v.denominator for v in exact))
     points = [(int(v), min(int(v) + 1, extent - 1), int((v - int(v)) * unit)) for v in exact]
@@ -195,9 +195,6 @@ def _is_ratio(extent: int, size: int, scale: float) -> bool:
     return not scale or bool(_F(scale) == _F(size) / _F(extent))
 
 
-def _is_half_pixel(mode: CoordinateMode) -> bool:
-    return mode in (CoordinateMode.HALF_PIXEL, CoordinateMode.PYTORCH_HALF_PIXEL)
-
-
-def _is_single(mode: CoordinateMode, size: int) -> bool:
-    return mode is CoordinateMode.PYTORCH_HALF_PIXEL and size == 1
+def _is_half_pixel(mode: CoordinateMode, size: int) -> bool:
+    """Whether pixels are points at their centres; PyTorch's variant has one output pixel at the corner."""
+    return mode is CoordinateMode.HALF_PIXEL or (mode is CoordinateMode.PYTORCH_HALF_PIXEL and size > 1)

@@ -163,7 +163,7 @@ class FloatRequantization(Requantization):
     def scaled(self, accumulators: Integers) -> Integers:
         """See the class. Clamps before rounding, so the result always fits."""
         with np.errstate(over="ignore", under="ignore"):
-            real = as_int64(accumulators).astype(np.float32) * np.array(self.scale, np.float32)
+            real = as_int64(accumulators).astype(np.float32) * _floats(self.scale, np.float32)
         return rint_clamped(real, self)
 
 
@@ -206,7 +206,7 @@ class DoubleRequantization(Requantization):
 
     def scaled(self, accumulators: Integers) -> Integers:
         """See the class."""
-        rounded = round_half_away(as_int64(accumulators).astype(np.float64) * np.array(self.scale, np.float64))
+        rounded = round_half_away(as_int64(accumulators).astype(np.float64) * _floats(self.scale, np.float64))
         fits = (rounded >= INT32_MIN) & (rounded <= INT32_MAX)
         return np.where(fits, rounded, INT32_MIN).astype(np.int64)
 
@@ -250,9 +250,14 @@ def as_int64(x: Integers) -> NDArray[np.int64]:
 
 def rint_clamped(real: NDArray[np.float32], grid: Requantization) -> NDArray[np.int64]:
     """Real multiples of the output scale, limited to the grid's codes minus its zero point, rounded half to even."""
-    low = (np.array(grid.low) - grid.zero_point).astype(np.float32)
-    high = (np.array(grid.high) - grid.zero_point).astype(np.float32)
+    low = _floats(tuple(code - grid.zero_point for code in grid.low), np.float32)
+    high = _floats(tuple(code - grid.zero_point for code in grid.high), np.float32)
     return np.rint(np.clip(real, low, high)).astype(np.int64)
+
+
+def _floats(values: tuple[float, ...], dtype: type[np.floating]) -> NDArray[np.floating]:
+    """One value as a scalar array, several along the last axis."""
+    return np.array(values[0] if len(values) == 1 else values, dtype)
 
 
 def exact_ratio(numerators: tuple[float, ...], denominator: float) -> Fraction:

@@ -56,7 +56,7 @@ def fixed_point_table(
             assert slope is not None
             scale = _ratio(rule, x.scale[0], slope.scale, y.scale[0])
             return _two_slopes(profile, rule, x, y, scale, slope.code - slope.zero_point)
-        case Logistic() | Tanh() if x.bits > 8:
+        case Logistic() | Tanh() if x.bits == 16 or (x.bits > 8 and not is_tosa):
             return _sixteen_bits(profile, rule, op, x, y)
         case HardSwish() if x.bits <= 8 and y.bits <= 8 and not is_tosa:
             return hard_swish(profile, x, y)
