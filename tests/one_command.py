@@ -93,7 +93,10 @@ class Layout:
         program = self.program(command, outputs=[output], hardware=hardware)
         return Machine(hardware).run(program, self.inputs, level, threads=1)
 
+    def outputs(self, program: Program) -> Mapping[str, np.ndarray]:
+        """Run a program on the inputs."""
+        return Machine(program.hardware).run(program, self.inputs, Level.FUNCTIONAL, threads=1).outputs
+
     def result_of(self, command: Command, output: Operand) -> np.ndarray:
         """The codes that one command writes."""
-        outputs: Mapping[str, np.ndarray] = self.run(command, output).outputs
-        return outputs[output.name]
+        return self.outputs(self.program(command, outputs=[output]))[output.name]
