@@ -1,4 +1,12 @@
-"""The ONNX front end: a file's bytes -> Graph. README.md tells the stages."""
+"""ONNX: the bytes of an .onnx file -> a Graph.
+
+The stages, in order: `proto` parses and checks the container (`external` reads weights kept beside it, `ordering`
+puts the nodes in order); `prepare` computes constant nodes (`folding`); `quantization` turns QuantizeLinear,
+DequantizeLinear and the QLinear operators (`qoperator`) into grids of values, `dialect` does so for Deeploy's files;
+`propagation` fuses clamps and gives every value its grid; `importer` translates step by step (`operators`), after the
+constraints of `rules` that `registry` lists; `emitter` lays tensors out, channels last. `view` reads attributes and
+operands, `network` is the graph between the stages.
+"""
 
 from accel_sim.frontend._listing import SupportedOperator
 from accel_sim.frontend.onnx.importer import list_onnx, load_onnx

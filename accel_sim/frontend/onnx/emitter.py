@@ -19,6 +19,7 @@ from accel_sim.frontend.onnx.view import NodeFault
 from accel_sim.ir import ElementType, Node, Operator, QuantParams, Reshape, Tensor, Transpose
 
 CHANNELS_LAST = (0, 2, 3, 1)
+_STORED = {e.value for e in ElementType}
 Axes = tuple[int, ...]
 Shape = tuple[int, ...]
 
@@ -106,6 +107,8 @@ class Emitter:
 
     def constant(self, name: str, array: Array, axes: Axes, quant: QuantParams | None = None) -> str:
         """A constant tensor; `array` is in stored order."""
+        if array.dtype.name not in _STORED:
+            raise NodeFault(f"{name!r} of {array.dtype}", "a constant holds float32 or integers")
         element = ElementType(array.dtype.name)
         tensor = Tensor(name, array.shape, element, quant, array, axes if axes != file_order(array.ndim) else ())
         known = self.tensors.get(name)

@@ -108,7 +108,7 @@ class _Builder:
         self._inputs()
         for step in network.steps:
             self._step(step)
-        outputs = [self._output(file, value) for file, value in network.outputs.items()]
+        outputs = self._outputs()
         if network.faults:
             raise UnsupportedModelError(f"model {self.name!r}", network.faults)
         emitter, inputs = self.emitter, tuple(v.name for v in network.inputs)
@@ -141,7 +141,10 @@ class _Builder:
             network.fail(step, fault.at(step.where))
 
     def _is_constant(self, step: Step) -> bool:
-        return step.operator in FOLDERS and all(n in self.network.constants for n in step.inputs if n)
+        """Whether NumPy can compute the step: its operands are plain constants, without a grid."""
+        operands = {n for n in step.inputs if n}
+        plain = operands <= set(self.network.constants) and not operands & set(self.network.grids)
+        return plain and step.node.op_type in FOLDERS
 
     def _fold(self, step: Step) -> None:
         """A constant step, or one that reads the shape of an activation."""
@@ -174,6 +177,16 @@ class _Builder:
         else:
             support.translate(op)
 
+    def _outputs(self) -> list[str]:
+        """The tensors of the file's outputs, in its order."""
+        tensors = []
+        for file, value in self.network.outputs.items():
+            try:
+                tensors.append(self._output(file, value))
+            except NodeFault as fault:
+                self.network.faults.append(fault.at(f"output {file!r}"))
+        return tensors
+
     def _output(self, file: str, value: str) -> str:
         """The tensor of an output of the file."""
         if value in self.emitter.values:
@@ -186,7 +199,7 @@ class _Builder:
 
 
 def _input_axes(rank: int, readers: list[Step]) -> Axes:
-    """Channels last, unless every reader wants the file's order, or transposes at once: then as that result wants it."""
+    """Channels last, unless every reader wants the file's order or transposes at once: then as its result wants it."""
     wanted = canonical(rank)
     operators = {s.operator for s in readers}
     if operators and operators <= _IN_FILE_ORDER:

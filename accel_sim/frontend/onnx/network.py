@@ -97,7 +97,7 @@ class Network:
     def is_integer(self) -> bool:
         """Whether any activation has a grid or is an integer."""
         made = {v.name for v in self.inputs} | {o for s in self.steps for o in s.outputs}
-        return bool((set(self.grids) | self.raw) & made)
+        return bool((set(self.grids) | set(self.codes) | self.raw) & made)
 
     def readers(self) -> dict[str, list[Step]]:
         """The steps that use each value's contents."""

@@ -124,6 +124,7 @@ class _Resolver:
             name = view.name(data)
             constant = self.network.constants.get(name)
             dtype, rank = (self._dtype(name), 0) if constant is None else (constant.dtype, constant.ndim)
+            _require_activation(dtype)
             grid = _integer_grid(view, zero, dtype, rank)
             if constant is None:
                 if name in self.network.grids and self.network.grids[name].zero_point == grid.zero_point:
@@ -195,7 +196,7 @@ class _Resolver:
 
 def _require_activation(dtype: np.dtype[Any]) -> None:
     if not integer_dtype(dtype):
-        raise NodeFault(dtype, "a quantized activation is an 8 or 16 bit integer")
+        raise NodeFault(dtype, "a quantized value is an 8 or 16 bit integer")
 
 
 def _weight_axis(view: NodeView, rank: int) -> NodeView:

@@ -114,7 +114,7 @@ SUPPORTED: dict[str, Support] = {
 # Read away before translation: grids, constants, identities.
 RESOLVED = frozenset({"QuantizeLinear", "DequantizeLinear", "Dropout"})
 DEEPLOY_SHIFT = "PACTOps.RequantShift"
-_CONSTANT_ONLY = ("operands are constant, or only their shape is read",)
+_CONSTANT_ONLY = ("Operands are constant, or only their shape is read.",)
 
 
 def is_known(op_type: str) -> bool:
@@ -136,7 +136,7 @@ def support_rows() -> Iterator[SupportedOperator]:
         sentences = tuple(c.__doc__ or "" for c in constraints)
         yield SupportedOperator(FORMAT, name, tuple(b.__name__ for b in becomes), sentences)
     for name in ("DequantizeLinear", "QuantizeLinear"):
-        yield SupportedOperator(FORMAT, name, ("Requantize",), ("scales are constant, per tensor or per channel",))
-    yield SupportedOperator(FORMAT, "Dropout", (), ("does nothing at inference",))
+        yield SupportedOperator(FORMAT, name, ("Requantize",), ("Scales are constant, per tensor or per channel.",))
+    yield SupportedOperator(FORMAT, "Dropout", (), ("It does nothing at inference.",))
     for name in sorted(set(FOLDERS) - set(rows) - RESOLVED):
         yield SupportedOperator(FORMAT, name, (), _CONSTANT_ONLY)

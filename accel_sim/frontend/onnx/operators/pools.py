@@ -26,6 +26,8 @@ def average_pool(op: Operation) -> None:
     if window.kernel == op.shape(0)[2:] and window.padding == Padding2D() and op.activation.is_identity:
         global_average_pool(op)
         return
+    if window.hangs_over and op.flag("count_include_pad") and not op.is_integer:
+        raise NodeFault("ceil_mode, count_include_pad", "a float average counts no pixels behind the padding")
     operator = AveragePool2D(window.kernel, window.strides, window.padding, op.flag("count_include_pad"), op.activation)
     op.emit(operator, [op.operand(0, CHANNELS_LAST)], (*op.shape(0)[:2], *window.output))
 

@@ -21,7 +21,11 @@ def conv(op: Operation) -> None:
     groups = _groups(op, channels, outputs)
     if inputs * groups != channels:
         raise NodeFault(f"{inputs} x {groups} groups", f"weights take the operand's {channels} channels")
-    window = read_window(op, (height, width))
+    window, grid = read_window(op, (height, width)), op.grid(1)
+    if grid is not None and grid.axis not in (None, 0):
+        raise NodeFault(
+            f"scales on axis {grid.axis}", "scales of convolution weights lie on axis 0, the output channels"
+        )
     weights = op.constant(1, np.ascontiguousarray(op.array(1).transpose(CHANNELS_LAST)), CHANNELS_LAST)
     operator = Conv2D(window.strides, window.dilations, window.padding, groups, op.activation)
     operands = [op.operand(0, CHANNELS_LAST), weights, bias(op, outputs, 0)]
@@ -124,7 +128,10 @@ def _bias_grid(op: Operation, axis: int, repeats: int) -> FileGrid:
         return FileGrid(stated.scale, stated.zero_point, stated.dtype, None if len(stated.scale) == 1 else 0)
     if inputs is None or weights is None or weights.axis not in (None, axis):
         raise NodeFault(op.name(2), "a bias belongs to quantized operands, with scales per output channel")
-    products = np.float32(inputs.scale[0]) * np.array(weights.scale * repeats, np.float32)
+    with np.errstate(all="ignore"):
+        products = np.float32(inputs.scale[0]) * np.array(weights.scale * repeats, np.float32)
+    if not np.all(np.isfinite(products) & (products > 0)):
+        raise NodeFault(f"s_x {inputs.scale[0]:g}", "the scale of a bias, s_x * s_w, is a positive finite float32")
     scales = tuple(float(p) for p in products)
     return FileGrid(scales, (0,) * len(scales), np.dtype(np.int32), None if len(scales) == 1 else 0)
 

@@ -12,13 +12,17 @@ _LARGEST = 1 << 20
 
 @dataclass(frozen=True)
 class Window:
-    """A window over an image, all sizes as (height, width)."""
+    """A window over an image, all sizes as (height, width).
+
+    `hangs_over`: ceil_mode makes the last window reach beyond the padded image; `padding` covers that too.
+    """
 
     kernel: Pair
     strides: Pair
     dilations: Pair
     padding: Padding2D
     output: Pair
+    hangs_over: bool = False
 
 
 def read_window(op: Operation, kernel: Pair, *, pooling: bool = False) -> Window:
@@ -35,7 +39,7 @@ def read_window(op: Operation, kernel: Pair, *, pooling: bool = False) -> Window
     if op.has("kernel_shape") and op.integers("kernel_shape") != kernel:
         raise NodeFault(f"kernel_shape {op.integers('kernel_shape')}", f"kernel_shape agrees with the weights {kernel}")
     size = op.shape(0)[2:]
-    before, after, output = [], [], []
+    before, after, output, hangs_over = [], [], [], False
     for axis in (0, 1):
         span = (kernel[axis] - 1) * dilations[axis] + 1
         start, end = _padding(op, axis, size[axis], span, strides[axis], pooling=pooling)
@@ -45,11 +49,12 @@ def read_window(op: Operation, kernel: Pair, *, pooling: bool = False) -> Window
         if extent < 1:
             raise NodeFault(f"window {span} over {size[axis]} elements", "a window fits into the padded image")
         overhang = (extent - 1) * strides[axis] + span - (size[axis] + start + end)
+        hangs_over |= overhang > 0 and op.flag("ceil_mode")
         before.append(start)
         after.append(end + max(overhang, 0) if op.flag("ceil_mode") else end)
         output.append(extent)
     padding = Padding2D(before[0], after[0], before[1], after[1])
-    return Window(kernel, strides, dilations, padding, (output[0], output[1]))
+    return Window(kernel, strides, dilations, padding, (output[0], output[1]), hangs_over)
 
 
 def pair(op: Operation, name: str, default: int | None = None) -> Pair:
