@@ -127,13 +127,17 @@ def _nearest(op: ResizeNearest, i: int, extent: int, size: int, scale: float) ->
     return min(max(index, 0), extent - 1)
 
 
+_TIE_TOLERANCE = 1e-6
+"""ONNX Runtime 1.32 takes a float32 coordinate this close to a half for the half that it would be without rounding."""
+
+
 def _rounded(v: float, rounding: NearestRounding) -> int:
     if rounding is NearestRounding.FLOOR:
         return math.floor(v)
     if rounding is NearestRounding.CEIL:
         return math.ceil(v)
-    if rounding is NearestRounding.ROUND_PREFER_FLOOR and v - math.trunc(v) == 0.5:
-        return math.floor(v)
+    if abs(abs(v - math.trunc(v)) - 0.5) <= _TIE_TOLERANCE:
+        return math.floor(v) if rounding is NearestRounding.ROUND_PREFER_FLOOR else math.ceil(v)
     return round_half_away_scalar(v)
 
 
