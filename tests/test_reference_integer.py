@@ -251,6 +251,12 @@ def test_what_cannot_be_computed_names_the_node(profile, x, message):
     assert "'node' (Tanh)" in str(caught.value)
 
 
+def test_a_scale_ratio_without_a_shift_names_the_node():
+    graph = single(Requantize(), [activation("x", (1, 2), int8(2.0**33))], activation("y", (1, 2), int8(1.0)))
+    with pytest.raises(GraphError, match=r"'node' \(Requantize\), profile 'tflite'.*below 2\^31"):
+        evaluate_integer(graph, {"x": np.zeros((1, 2), np.int8)}, TFLITE)
+
+
 def test_batch_normalization_is_folded_first():
     channels = [constant(n, np.ones(4, np.float32)) for n in "gbmv"]
     graph = single(BatchNorm(), [activation("x", (1, 4), int8()), *channels], activation("y", (1, 4), int8()))

@@ -40,7 +40,7 @@ from accel_sim.ir import (
     Tanh,
     TransposeConv2D,
 )
-from accel_sim.numerics import Profile, quantize_real, unsupported_reason
+from accel_sim.numerics import Profile, UnsupportedByProfileError, quantize_real, unsupported_reason
 from accel_sim.reference import integer_elementwise, integer_matrix, integer_pooling
 from accel_sim.reference.integer_context import Codes, Site
 from accel_sim.reference.movement import MOVEMENTS, move
@@ -111,7 +111,10 @@ def _evaluate_node(site: Site) -> Codes:
         reason = "an integer graph holds no float tensors"
     if reason is not None:
         raise GraphError(site.node.where, [Fault("grids", site.profile.name, reason)])
-    if type(op) in MOVEMENTS:
-        x = site.codes(0) if site.result.quant is None else site.on_result_grid(0)
-        return move(site.graph, site.node, x)
-    return _OPERATORS[type(op)](site, op)
+    try:
+        if type(op) in MOVEMENTS:
+            x = site.codes(0) if site.result.quant is None else site.on_result_grid(0)
+            return move(site.graph, site.node, x)
+        return _OPERATORS[type(op)](site, op)
+    except UnsupportedByProfileError as error:
+        raise GraphError(f"{site.node.where}, profile {site.profile.name!r}", error.faults) from error
