@@ -258,3 +258,69 @@ def test_operators_are_listed_and_documented(data):
     rows = {row.operator: row for row in supported_onnx()}
     assert rows["QLinearConv"].becomes == ("Conv2D",)
     assert all(sentence.endswith(".") for row in rows.values() for sentence in row.constraints)
+
+
+def test_transposed_constant_keeps_its_channels():
+    rng = np.random.default_rng(11)
+    model = ModelBuilder(13)
+    x = model.quantized_input("x", image(11, (3, 4)), GRID)
+    scales = np.linspace(0.01, 0.02, 5).astype(F)
+    codes = model.constant(rng.integers(-99, 99, (5, 4), np.int8))
+    w = model.node("Transpose", [model.dequantize(codes, scales, np.zeros(5, np.int8), axis=0)], perm=[1, 0])
+    model.quantized_output(model.node("MatMul", [x, w]), Grid(F(0.1), 90, UINT8))
+    graph = assert_as_onnx_runtime(model)
+    assert operators(graph) == [FullyConnected]
+    assert graph.operand(graph.nodes[0], 1).quant.axis == 0
+
+
+def test_quantized_weights_alone_make_a_float_network():
+    rng = np.random.default_rng(12)
+    model = ModelBuilder(13)
+    x = model.input("x", rng.normal(size=(2, 4)).astype(F))
+    codes, grid = rng.integers(-99, 99, (4, 5), np.int8), Grid(F(0.02), 0, np.dtype(np.int8))
+    model.output(model.node("MatMul", [x, model.quantized_constant(codes, grid)], outputs=["y"]), F)
+    graph = load_onnx(model.serialize(), "case")
+    assert not graph.is_integer
+    expected = model.inputs["x"] @ grid.dequantize(codes)
+    np.testing.assert_allclose(evaluate_float(graph, model.inputs)["y"], expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("opset", "operator", "operands", "attributes"),
+    [
+        (7, "Upsample", [], {"scales": [1.0, 1.0, 2.0, 3.0], "mode": "nearest"}),
+        (9, "Upsample", [np.array([1, 1, 2, 2], F)], {"mode": "linear"}),
+        (10, "Resize", [np.array([1, 1, 0.5, 0.5], F)], {"mode": "nearest"}),
+        (10, "Resize", [np.array([1, 1, 2, 1], F)], {"mode": "linear"}),
+        (11, "Resize", [np.zeros(8, F), np.array([1, 1, 1.5, 2], F)], {"mode": "nearest"}),
+        (18, "Resize", [None, None, np.array([7, 3])], {"axes": [2, 3], "mode": "linear"}),
+        (7, "Clip", [], {"min": -0.5, "max": 0.25}),
+        (12, "Clip", [None, F(0.5)], {}),
+        (7, "Slice", [], {"starts": [1, -3], "ends": [9, 5], "axes": [1, 3]}),
+        (10, "Slice", [np.array([-1]), np.array([-9]), np.array([2]), np.array([-2])], {}),
+        (7, "Pad", [], {"pads": [0, 0, 1, 2, 0, 0, 3, 0], "value": 0.5}),
+        (18, "Pad", [np.array([1, 2]), F(0.5), np.array([3])], {}),
+        (7, "Dropout", [], {"ratio": 0.5}),
+        (7, "Squeeze", [], {"axes": [0]}),
+        (11, "Flatten", [], {"axis": -1}),
+        (18, "ReduceMean", [np.array([-1, 1])], {"keepdims": 0}),
+        (7, "BatchNormalization", [np.full(3, v, F) for v in (1.5, 0.5, 0.2, 2.0)], {"epsilon": 0.01}),
+        (9, "PRelu", [np.array([0.1, 0.2, 0.3], F).reshape(3, 1, 1)], {}),
+        (7, "Div", [np.array([2, 3, 5], F).reshape(3, 1, 1)], {}),
+        (8, "Sum", [np.ones((4, 6), F), np.ones((3, 1, 1), F)], {}),
+        (7, "GlobalMaxPool", [], {}),
+        (13, "DepthToSpace", [], {"blocksize": 1, "mode": "CRD"}),
+        (16, "LeakyRelu", [], {"alpha": 0.3}),
+    ],
+)
+def test_forms_of_each_operator_set(opset, operator, operands, attributes):
+    model = ModelBuilder(opset)
+    x = model.input("x", np.random.default_rng(13).normal(size=(1, 3, 4, 6)).astype(F))
+    names = ["" if v is None else model.constant(v) for v in operands]
+    model.output(model.node(operator, [x, *names], outputs=["y"], **attributes), F)
+    graph = load_onnx(model.serialize(), "case")
+    made = evaluate_float(graph, {"x": graph.tensors["x"].from_file_layout(model.inputs["x"])})["y"]
+    expected = run_ort(model.serialize(), model.inputs)["y"]
+    made = graph.tensors["y"].to_file_layout(np.asarray(made))
+    assert made.shape == expected.shape
+    np.testing.assert_allclose(made, expected, rtol=1e-4, atol=1e-5)

@@ -231,5 +231,7 @@ def shape_slice(view: NodeView, shape: tuple[int, ...]) -> Array:
 
 def flat_shape(view: NodeView, shape: tuple[int, ...]) -> tuple[int, int]:
     """What Flatten makes of `shape`: two axes."""
-    axis = in_rank(view.integer("axis", 1), len(shape), insert=True)
+    axis = view.integer("axis", 1)
+    if axis != len(shape):  # behind the last axis is allowed: everything is one row each
+        axis = in_rank(axis, len(shape))
     return prod(shape[:axis]), prod(shape[axis:])

@@ -39,6 +39,7 @@ def propagate_grids(network: Network) -> None:
     _backward(network)
     for name, dtype in network.codes.items():
         network.grids.setdefault(name, unit_grid(dtype))
+    network.faults += _arithmetic_on_codes(network)
     network.faults += _without_grid(network)
     network.faults += _read_as_floats(network)
 
@@ -166,6 +167,12 @@ def _backward(network: Network) -> None:
             for name in operands:
                 if name not in network.constants and name not in network.raw:
                     network.grids.setdefault(name, next(iter(grids)))
+
+
+def _arithmetic_on_codes(network: Network) -> list[Fault]:
+    rule = "an operator on integers without DequantizeLinear moves, picks or compares them"
+    allowed = _MOVING | _MERGING | _INDEX_RESULTS | SHAPE_READERS | {"RequantShift"}
+    return [Fault(s.where, s.operator, rule) for s in network.steps if s.on_codes and s.operator not in allowed]
 
 
 def _without_grid(network: Network) -> list[Fault]:

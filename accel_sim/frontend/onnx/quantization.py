@@ -6,6 +6,8 @@
 3. A QuantizeLinear of a graph input makes the input itself an integer tensor, under the file's name.
 4. A QuantizeLinear of a dequantized value is a requantization, or nothing where the grids agree.
 5. A QLinear operator is its float operator between the grids that it states.
+6. A dequantized constant may be transposed or reshaped before its use; its codes are.
+7. Where only constants are quantized, the network is a float one and they are dequantized.
 ONNX Runtime fuses the same patterns; what it keeps in float has the same grids and is one integer operator here.
 """
 
@@ -14,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from accel_sim.frontend.onnx.folding import fold
 from accel_sim.frontend.onnx.grids import FileGrid, read_grid, unit_grid
 from accel_sim.frontend.onnx.model import RawNode
 from accel_sim.frontend.onnx.network import SHAPE_READERS, Network, Step, integer_dtype
@@ -21,12 +24,17 @@ from accel_sim.frontend.onnx.qoperator import ACCUMULATING, QLINEAR, QLinearForm
 from accel_sim.frontend.onnx.view import NodeFault, NodeView
 
 _ONE_GRID = "a value is written and read on one grid"
+_SHAPING = frozenset({"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze"})
 _NEW_TYPE = frozenset({"Shape", "Size", "ArgMax", "ArgMin", "Cast"})  # their result has a type of its own
 
 
 def resolve_quantization(network: Network) -> None:
     """Rewrite the network in place; see the module's rules."""
     _Resolver(network).run()
+    if not network.is_integer:
+        for name in set(network.grids) & set(network.constants):
+            network.constants[name] = network.grids[name].dequantize(network.constants[name])
+        network.grids.clear()
 
 
 class _Resolver:
@@ -40,6 +48,7 @@ class _Resolver:
         )
         self.floats = {v.name for v in network.inputs} - set(network.codes)
         self.dequantized: set[str] = set()
+        self.constants = network.constants.keys()
         self.integers = set(network.codes)  # file names of values that are integers in the file
 
     def run(self) -> None:
@@ -67,6 +76,8 @@ class _Resolver:
             self._qlinear(step, view, QLINEAR[step.operator])
         elif step.operator in ACCUMULATING:
             self._accumulate(step, view, ACCUMULATING[step.operator])
+        elif step.operator in _SHAPING and view.given(0) and view.name(0) in self.network.grids.keys() & self.constants:
+            self._shape_constant(step, view)
         else:
             self._ordinary(step, read)
 
@@ -80,6 +91,17 @@ class _Resolver:
         self._state(source, read_grid(view, 1, 2, self._dtype(source), None))
         self.alias[result] = source
         self.dequantized.add(result)
+
+    def _shape_constant(self, step: Step, view: NodeView) -> None:
+        source, result = view.name(0), step.outputs[0]
+        grid = self.network.grids[source]
+        codes = fold(view)[0]
+        if grid.axis is not None:
+            if step.operator != "Transpose":
+                raise NodeFault(f"{len(grid.scale)} scales", "a constant with a scale per channel is only transposed")
+            order = view.integers("perm", tuple(reversed(range(codes.ndim))))
+            grid = FileGrid(grid.scale, grid.zero_point, grid.dtype, order.index(grid.axis))
+        self.network.constants[result], self.network.grids[result] = codes, grid
 
     def _quantize(self, step: Step, view: NodeView) -> None:
         source, result = view.name(0), step.outputs[0]

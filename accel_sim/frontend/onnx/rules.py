@@ -214,4 +214,15 @@ def resize_plain(op: Operation) -> str | None:
     return _unless(plain, f"antialias, exclude_outside or {policy}")
 
 
-RESIZE_RULES: tuple[Constraint, ...] = (resize_mode, resize_coordinates, resize_rounding, resize_plain)
+def resize_of_codes(op: Operation) -> str | None:
+    """A resize of integers without DequantizeLinear is nearest."""
+    return _unless(not op.step.on_codes or resize.mode(op) == "nearest", f"mode {resize.mode(op)} on codes")
+
+
+RESIZE_RULES: tuple[Constraint, ...] = (
+    resize_mode,
+    resize_coordinates,
+    resize_rounding,
+    resize_plain,
+    resize_of_codes,
+)

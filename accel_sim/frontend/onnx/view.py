@@ -116,12 +116,11 @@ def as_integers(array: Array, what: str) -> tuple[int, ...]:
     return tuple(int(v) for v in flat)
 
 
-def in_rank(axis: int, rank: int, *, insert: bool = False) -> int:
-    """An axis counted from the front; negative ones count from the back. `insert`: it may also lie behind the last."""
-    count = rank + 1 if insert else rank
-    if not -count <= axis < count:
+def in_rank(axis: int, rank: int) -> int:
+    """An axis counted from the front; negative ones count from the back."""
+    if not -rank <= axis < rank:
         raise NodeFault(f"axis {axis}", f"an axis lies inside the {rank} axes of the operand")
-    return axis % count if count else 0
+    return axis % rank
 
 
 def in_ranks(axes: tuple[int, ...], rank: int) -> tuple[int, ...]:
