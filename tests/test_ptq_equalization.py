@@ -111,15 +111,48 @@ def test_dead_channels_are_left_alone(tiny):
     w1, w2 = rng.standard_normal((6, 4)), rng.standard_normal((3, 6))
     w1[2] *= tiny
     w2[:, 5] *= tiny
+    w1[:, 0], w2[0] = 1.0, 1.0
+    w1[2, 0], w2[0, 5] = tiny, tiny
     bias = np.full(6, 2.0)
-    result = equalize([ChainLayer("a", w1, bias, low=0.0, high=6.0), ChainLayer("b", w2)])
+    pair = [ChainLayer("a", w1, bias, low=0.0, high=6.0), ChainLayer("b", w2 / 4)]
+    result = equalize(pair)
     np.testing.assert_array_equal(result.dead[0], [False, False, True, False, False, True])
-    np.testing.assert_array_equal(result.factors[0][[2, 5]], [1.0, 1.0])
-    np.testing.assert_array_equal(result.layers[0].bias[[2, 5]], [2.0, 2.0])
+    assert 1 <= result.factors[0][5] < 2
+    assert result.factors[0][2] == 1.0
     np.testing.assert_array_equal(result.layers[0].weight[2], w1[2])
+    assert np.abs(result.layers[0].bias).max() <= 2.0
     x = rng.standard_normal((9, 4))
-    plain = dense(dense(x, ChainLayer("a", w1, bias, low=0.0, high=6.0)), ChainLayer("b", w2))
+    plain = dense(dense(x, pair[0]), pair[1])
     np.testing.assert_allclose(dense(dense(x, result.layers[0]), result.layers[1]), plain, rtol=1e-10)
+
+
+def dead_triple(constant: float) -> list[ChainLayer]:
+    """As trained networks have them: channel 1 is always f(constant), its depthwise weights are large, none reads it."""
+    rng = np.random.default_rng(4)
+    expand, depthwise, project = (rng.uniform(0.5, 1, s) for s in ((5, 1, 1, 3), (5, 3, 3, 1), (2, 1, 1, 5)))
+    expand[1], depthwise[1], project[..., 1] = 1e-20, 56.0, 1e-20
+    bias = np.array([1.0, constant, 0.5, 1.0, 1.0])
+    return [
+        ChainLayer("expand", expand, bias, low=0.0, high=6.0),
+        ChainLayer("depthwise", depthwise, np.zeros(5), groups=5, low=0.0, high=6.0),
+        ChainLayer("project", project),
+    ]
+
+
+@pytest.mark.parametrize("constant", [-1.2, 0.0, 1e-3, 2.0])
+def test_large_weights_on_a_dead_channel_do_not_set_the_range(constant):
+    triple = dead_triple(constant)
+    result = equalize(triple)
+    first, middle, _ = result.layers
+    live = output_ranges(middle)[[0, 2, 3, 4]].max()
+    if constant <= 1e-3:
+        assert output_ranges(middle)[1] <= 1.1 * live
+    assert np.clip(first.bias[1], first.low, first.high[1]) <= max(abs(first.bias[[0, 2, 3, 4]]).max(), constant) * 1.5
+    assert result.dead[0].tolist() == result.dead[1].tolist() == [False, True, False, False, False]
+    before = after = np.random.default_rng(5).standard_normal((1, 4, 4, 3))
+    for old, new in zip(triple, result.layers, strict=True):
+        before, after = convolve(before, old), convolve(after, new)
+    np.testing.assert_allclose(after, before, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,10 @@ A piecewise linear f scales with its break points: the bounds [a, b] of a clamp 
 so ReLU6 keeps its meaning as a cap of 6 / s_i, and slopes (PReLU, leaky ReLU) stay. A chain of more layers (a
 depthwise triple) is equalized pair by pair until no factor moves.
 
-Dead channels: where r1_i or r2_i is (next to) zero, eq 22 would multiply a bias, or a next weight, without bound, for
-nothing in return. Such a channel keeps s_i = 1.
+Dead channels: where r1_i or r2_i is (next to) zero, eq 22 would multiply a bias, or a next weight, without bound. Such
+a channel keeps s_i = 1, unless its other side exceeds the largest range M = max sqrt(r1 r2) of the live channels (a
+trained network may hold weights of 56 on a channel that is always 0, beside 1 elsewhere). Then that side is brought
+down to M, but never so far that the channel's constant f(b1_i) outgrows the biases of the live channels.
 """
 
 from collections.abc import Sequence
@@ -62,7 +64,7 @@ class EqualizedChain:
     Attributes:
         layers: as given, with new weights, biases and per-channel bounds.
         factors: s between layer k and k + 1, one [C] each; the tensor between them is divided by s.
-        dead: which channels between layer k and k + 1 were left alone, one bool [C] each.
+        dead: which channels between layer k and k + 1 have no range to equalize, one bool [C] each.
         sweeps: passes over the chain until no factor moved.
     """
 
@@ -110,10 +112,27 @@ def equalize(
 def equalizing_factors(
     first: ChainLayer, second: ChainLayer, dead_ratio: float = DEAD_RATIO
 ) -> tuple[F64, NDArray[np.bool_]]:
-    """eq 22 for the channels between two layers: s [C], and which channels are dead (s = 1 there)."""
+    """eq 22 for the channels between two layers: s [C], and which channels are dead."""
     r1, r2 = output_ranges(first), input_ranges(second, first.channels)
-    dead = (r1 <= dead_ratio * r1.max(initial=0.0)) | (r2 <= dead_ratio * r2.max(initial=0.0))
-    return np.sqrt(np.where(dead, 1.0, r1) / np.where(dead, 1.0, r2)), dead
+    dead_first, dead_second = r1 <= dead_ratio * r1.max(initial=0.0), r2 <= dead_ratio * r2.max(initial=0.0)
+    dead = dead_first | dead_second
+    s = np.sqrt(np.where(dead, 1.0, r1) / np.where(dead, 1.0, r2))
+    if dead.all():
+        return s, dead
+    largest = float(np.sqrt(r1 * r2)[~dead].max())
+    lowered_second = np.minimum(1.0, largest / np.where(dead_first & ~dead_second, r2, largest))
+    lowered_first = np.maximum(1.0, np.where(dead_second & ~dead_first, r1, largest) / largest)
+    s = np.where(dead, np.maximum(lowered_second * lowered_first, _smallest_factors(first, s, dead)), s)
+    return s, dead
+
+
+def _smallest_factors(first: ChainLayer, s: F64, dead: NDArray[np.bool_]) -> F64:
+    """The factors below which the constant of a dead channel would outgrow the biases of the live ones; at most 1."""
+    if first.bias is None:
+        return np.zeros(s.shape)
+    constant = np.abs(np.clip(first.bias, first.low, first.high))
+    room = float((np.abs(first.bias) / s)[~dead].max())
+    return np.asarray(np.minimum(1.0, constant / room if room > 0 else np.sign(constant)))
 
 
 def output_ranges(layer: ChainLayer) -> F64:
