@@ -171,6 +171,42 @@ def test_windows(seed):
     _compare(model)
 
 
+@pytest.mark.parametrize(
+    ("opset", "operator", "operands", "attributes"),
+    [
+        (7, "Upsample", [], {"scales": [1.0, 1.0, 2.0, 3.0], "mode": "nearest"}),
+        (9, "Upsample", [np.array([1, 1, 2, 2], F)], {"mode": "linear"}),
+        (10, "Resize", [np.array([1, 1, 0.5, 0.5], F)], {"mode": "nearest"}),
+        (10, "Resize", [np.array([1, 1, 2, 1], F)], {"mode": "linear"}),
+        (11, "Resize", [np.zeros(8, F), np.array([1, 1, 1.5, 2], F)], {"mode": "nearest"}),
+        (18, "Resize", [None, None, np.array([7, 3])], {"axes": [2, 3], "mode": "linear"}),
+        (7, "Clip", [], {"min": -0.5, "max": 0.25}),
+        (12, "Clip", [None, F(0.5)], {}),
+        (7, "Slice", [], {"starts": [1, -3], "ends": [9, 5], "axes": [1, 3]}),
+        (10, "Slice", [np.array([-1]), np.array([-9]), np.array([2]), np.array([-2])], {}),
+        (7, "Pad", [], {"pads": [0, 0, 1, 2, 0, 0, 3, 0], "value": 0.5}),
+        (18, "Pad", [np.array([1, 2]), F(0.5), np.array([3])], {}),
+        (7, "Dropout", [], {"ratio": 0.5}),
+        (7, "Squeeze", [], {"axes": [0]}),
+        (11, "Flatten", [], {"axis": -1}),
+        (18, "ReduceMean", [np.array([-1, 1])], {"keepdims": 0}),
+        (7, "BatchNormalization", [np.full(3, v, F) for v in (1.5, 0.5, 0.2, 2.0)], {"epsilon": 0.01}),
+        (9, "PRelu", [np.array([0.1, 0.2, 0.3], F).reshape(3, 1, 1)], {}),
+        (7, "Div", [np.array([2, 3, 5], F).reshape(3, 1, 1)], {}),
+        (8, "Sum", [np.ones((4, 6), F), np.ones((3, 1, 1), F)], {}),
+        (7, "GlobalMaxPool", [], {}),
+        (13, "DepthToSpace", [], {"blocksize": 1, "mode": "CRD"}),
+        (16, "LeakyRelu", [], {"alpha": 0.3}),
+    ],
+)
+def test_forms_of_each_operator_set(opset, operator, operands, attributes):
+    model = ModelBuilder(opset)
+    x = model.input("x", np.random.default_rng(13).normal(size=(1, 3, 4, 6)).astype(F))
+    names = ["" if v is None else model.constant(v) for v in operands]
+    model.output(model.node(operator, [x, *names], outputs=["y"], **attributes), F)
+    _compare(model)
+
+
 def _compare(model: ModelBuilder) -> None:
     data = model.serialize()
     graph = load_onnx(data, "random")
