@@ -34,6 +34,7 @@ from accel_sim.numerics import (
 )
 
 CONVOLUTION, FULLY_CONNECTED, MATMUL = AccumulatorKind
+MULTIPLIERS = [1 << 30, (1 << 30) + 1, 0x4CCCCCCD, 0x55555555, 0x60000001, 0x7654321F, INT32_MAX - 1, INT32_MAX]
 WEIGHTS = scales(-9, -3).map(QuantParams.per_tensor)
 
 
@@ -170,7 +171,7 @@ def test_scales_that_a_profile_cannot_express_are_refused(profile, scale):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rounding", [Rounding.DOUBLE, Rounding.SINGLE])
-@pytest.mark.parametrize("multiplier", [1 << 30, (1 << 30) + 1, 0x55555555, 0x60000001, 0x7654321F, INT32_MAX - 1])
+@pytest.mark.parametrize("multiplier", MULTIPLIERS)
 def test_int64_arithmetic_over_a_million_accumulators(rounding, multiplier):
     """The int64 path against Python integers, all over the int32 range."""
     accumulators = np.concatenate(
