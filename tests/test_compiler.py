@@ -142,6 +142,31 @@ def test_a_cap_per_channel_takes_a_table_for_each_cap():
         assert command.table.size == 256 * len(set(caps))
 
 
+def test_a_narrower_grid_of_the_same_scale_is_another_grid():
+    narrow = QuantParams.per_tensor(0.05, 3, bits=4)
+    x, y = tensor("x"), tensor("y", (1, 128), narrow)
+    program = compile_graph(graph(Node("flat", ir.Reshape(), ("x",), ("y",)), tensors=(x, y)), EDGE)
+    codes = Draw(1).codes(x.shape, GRID)
+    np.testing.assert_array_equal(interpret(program, {"x": codes})["y"][0], codes.reshape(-1).clip(-8, 7))
+
+
+@pytest.mark.parametrize(
+    ("axes", "profile", "expected"),
+    [
+        ((3,), ONNXRUNTIME, ["Move", "Reduce"]),
+        ((1,), ONNXRUNTIME, ["Move", "Reduce", "Move"]),
+        ((1, 2), ONNXRUNTIME, ["Reduce"]),
+        ((3,), PAPER, ["Reduce"]),
+    ],
+)
+def test_float_sums_follow_the_axes_of_the_file(axes, profile, expected):
+    x = tensor("x", (2, 3, 4, 5), file_axes=(0, 2, 3, 1))
+    shape = tuple(1 if a in axes else n for a, n in enumerate(x.shape))
+    y = tensor("y", shape, OTHER, file_axes=x.file_axes)
+    program = compile_graph(graph(Node("mean", ir.Mean(axes), ("x",), ("y",)), tensors=(x, y)), EDGE, profile)
+    assert kinds(program) == expected
+
+
 def test_a_slice_is_one_copy_of_merged_axes():
     x, y = tensor("x", (2, 6, 4, 8)), tensor("y", (2, 3, 4, 8))
     node = Node("s", ir.Slice((0, 2, 0, 0), (1, 1, 1, 1)), ("x",), ("y",))

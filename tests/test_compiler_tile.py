@@ -98,6 +98,12 @@ def test_a_grid_is_filled_when_memories_allow():
     assert (tiling.rows, tiling.columns) == (256, 16)  # 32 KiB of accumulators in halves
 
 
+def test_the_column_of_ones_shares_a_tile_where_there_is_room():
+    assert multiply(EDGE, 8, 8, 5, weight_zero_point=0).tiling.columns == 5
+    assert multiply(EDGE, 8, 8, 5, weight_zero_point=9).tiling.columns == 6
+    assert multiply(EDGE, 8, 8, 16, weight_zero_point=9).tiling.columns == 16
+
+
 @given(st.integers(1, 9), st.integers(1, 3), st.integers(1, 3), st.integers(0, 2), st.integers(1, 20))
 def test_blocks_read_the_image_rows_that_their_windows_touch(extent, kernel, stride, pad, rows):
     assume(extent + 2 * pad >= kernel > pad)  # every window touches the image

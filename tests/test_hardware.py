@@ -112,6 +112,7 @@ def test_every_fault_is_in_one_message_with_key_value_and_rule():
             "memory.dram_latency_cycles='64 cycles'",
             "memory.double_buffered=1",
             "vector.lanes=2.5",
+            "vector.post_processing_lanes=true",
             "clock_mhz=nan",
             "grid.rows",
             "name=7",
@@ -129,6 +130,7 @@ def test_every_fault_is_in_one_message_with_key_value_and_rule():
         "key memory.dram_latency_cycles: '64 cycles': is a whole number of cycles (a number without a unit)",
         "key memory.double_buffered: 1: is true or false",
         "key vector.lanes: 2.5: is a whole number of elements per cycle",
+        "key vector.post_processing_lanes: true: is a whole number of accumulators per cycle",
     ]
     assert sorted(found) == sorted(expected)
 

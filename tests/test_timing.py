@@ -300,7 +300,8 @@ def test_energy_follows_horowitz():
     assert multiply_pj(energy, 8, 8) == 0.2
     assert multiply_pj(energy, 32, 32) == pytest.approx(3.1, rel=0.04)
     assert [sram_access_pj(energy, size << 10) for size in (4, 8, 32, 1024)] == pytest.approx([10, 10, 20, 100])
-    assert 20 < sram_access_pj(energy, 128 << 10) < 100
+    between = 20 * 4 ** (math.log(100 / 20) / math.log(1024 / 32))  # four times 32 KiB on the line to 1 MiB
+    assert sram_access_pj(energy, 128 << 10) == pytest.approx(between)
     silent = changed(EDGE, energy={f.name: 0.0 for f in dataclasses.fields(energy)})
     assert time_command(multiply(silent, 16, 16, 16), silent).energy_pj == 0
     only = changed(silent, energy={"dram_pj": 8.0})

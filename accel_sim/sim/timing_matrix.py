@@ -7,7 +7,8 @@ The sequencer walks, outermost first: batch of a MatrixMultiply, block of `tilin
   column of the grid at a time.
 - asymmetric weights (a weight zero point that is not 0): the data-dependent term of eq 13 needs the sum of each input
   vector. The grid computes it as one more output channel whose weights are all 1, for each group; post-processing
-  subtracts zero point times sum, which takes its multiplier a second time.
+  subtracts zero point times sum, which takes its multiplier a second time. The terms of the input's zero point are
+  constants: they are in the bias and cost nothing.
 - post-processing of a finished tile: ceil(outputs / post_processing_lanes) cycles (twice that for asymmetric weights),
   while results leave the grid; the tile takes as long as the slower of the two.
 
