@@ -40,7 +40,7 @@ from accel_sim.program.geometry import (
     weight_zero_points,
 )
 from accel_sim.sim.timing_energy import multiply_pj, traffic_pj
-from accel_sim.sim.timing_grid import grid_time
+from accel_sim.sim.timing_grid import GridTime, grid_time
 from accel_sim.sim.timing_transfers import elapsed
 from accel_sim.sim.timing_types import TRAFFIC, CommandTiming
 
@@ -51,7 +51,7 @@ def time_matrix(command: MatrixCommand, hardware: AcceleratorConfig) -> CommandT
     """Cycles, traffic and energy of one matrix command."""
     walk = _Walk(command, hardware)
     if not walk.m.size:  # a tensor without elements
-        return CommandTiming(0, 0, 0, 0.0, dict.fromkeys(TRAFFIC, 0), 0.0)
+        return CommandTiming(0, 0, 0, 0.0, dict.fromkeys(TRAFFIC, 0), 0.0, 0)
     grid = grid_time(hardware.grid, walk.m, walk.k, walk.n, walk.finished)
     busy = np.maximum(grid.tiles, walk.post_processing_cycles)
     spent = elapsed(hardware.memory, walk.load_bytes, busy, walk.store_bytes)
@@ -65,7 +65,16 @@ def time_matrix(command: MatrixCommand, hardware: AcceleratorConfig) -> CommandT
         macs / (cycles * hardware.grid.size) if cycles else 0.0,
         traffic,
         walk.arithmetic_pj(macs) + traffic_pj(hardware, traffic),
+        grid.total,
     )
+
+
+def matrix_grid_time(command: MatrixCommand, hardware: AcceleratorConfig) -> GridTime:
+    """Grid cycles of each tile of a command."""
+    walk = _Walk(command, hardware)
+    if not walk.m.size:
+        return GridTime(walk.m, 0, 0)
+    return grid_time(hardware.grid, walk.m, walk.k, walk.n, walk.finished)
 
 
 def _parts(extent: int, size: int) -> Integers:
