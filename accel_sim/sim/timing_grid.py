@@ -47,6 +47,11 @@ class GridTime:
     before: int
     after: int
 
+    @property
+    def total(self) -> int:
+        """Cycles of all tiles, from the first to the last."""
+        return self.before + int(self.tiles.sum()) + self.after
+
 
 def folds_per_tile(grid: GridConfig, m: Cycles, k: Cycles, n: Cycles) -> Cycles:
     """How often operands come to rest in the grid for each tile."""

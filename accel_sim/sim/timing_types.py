@@ -27,6 +27,7 @@ class CommandTiming:
         utilization: macs / (cycles * PEs), 0 to 1; None where the command does not use the grid.
         traffic: bytes by memory and direction, keys as in TRAFFIC.
         energy_pj: picojoule.
+        grid_cycles: of the PE grid alone, without transfers and post-processing; None where the command does not use it.
     """
 
     cycles: int
@@ -35,6 +36,7 @@ class CommandTiming:
     utilization: float | None
     traffic: Mapping[str, int]
     energy_pj: float
+    grid_cycles: int | None = None
 
     @property
     def compute_cycles(self) -> int:
