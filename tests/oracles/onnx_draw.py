@@ -54,6 +54,11 @@ class Draw:
         zero = self.pick(ends) if self.ties else self.integer(int(info.min), int(info.max))
         return Grid(self.scale() if scale is None else np.float32(scale), int(zero), chosen)
 
+    def result_grid(self, source: Grid, scale: float | None = None) -> Grid:
+        """A grid for a result of codes on `source`: ONNX Runtime's averages refuse a ratio of scales of 256 or more."""
+        grid = self.grid(source.dtype, scale)
+        return grid if float(source.scale) < 255 * float(grid.scale) else grid._replace(scale=source.scale)
+
     def codes(self, grid: Grid, shape: Sequence[int]) -> Array:
         if self.ties:
             middle = (grid.low + grid.high + 1) // 2

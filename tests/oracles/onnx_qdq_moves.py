@@ -13,7 +13,7 @@ Operands = tuple[tuple[int, ...], list[Any], dict[str, Any]]  # input shape, fur
 
 
 def other_grid(draw: Draw, grid: Grid) -> Grid:
-    return grid if draw.chance(0.5) else draw.grid(grid.dtype)
+    return grid if draw.chance(0.5) else draw.result_grid(grid)
 
 
 def moving(operator: str, describe: Callable[[Draw], Operands], *, opset: int = 17, results: int = 1) -> Generator:

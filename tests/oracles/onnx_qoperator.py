@@ -160,7 +160,7 @@ def qlinear_unary(operator: str) -> Generator:
         model, grid = ModelBuilder(13), draw.grid()
         shape = draw.image()
         attributes = unary_attributes(operator, draw, shape)
-        output = draw.grid(grid.dtype, function_scale(operator, draw, grid))
+        output = draw.result_grid(grid, function_scale(operator, draw, grid))
         inputs = [model.input("x", draw.codes(grid, shape)), *parameters(model, grid), *parameters(model, output)]
         model.output(model.node(operator, inputs, outputs=["y"], domain=CONTRIB, **attributes), grid.dtype)
         return model
