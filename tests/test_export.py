@@ -117,7 +117,7 @@ def test_runtime_and_reference_agree_byte_for_byte_and_so_does_the_file_read_bac
 @pytest.mark.parametrize("name", CASES)
 def test_the_file_computes_the_float_function_within_the_grid(name: str) -> None:
     graph = CASES[name]()
-    quantized = quantize(graph, calibration_for(graph))
+    quantized = quantize(graph, calibration_for(graph), "minmax")
     runtime = session(write_qdq_onnx(quantized))
     for sample in samples(graph, 3, seed=7)[:2]:
         stored = {n: graph.tensors[n].from_file_layout(a) for n, a in sample.items()}
@@ -181,7 +181,7 @@ def initializers(content: bytes) -> Arrays:
 
 def test_weights_are_int8_per_channel_and_biases_int32_at_the_product_of_the_scales() -> None:
     graph = CASES["conv"]()
-    quantized = quantize(graph, calibration_for(graph))
+    quantized = quantize(graph, calibration_for(graph), "minmax")
     arrays = initializers(write_qdq_onnx(quantized))
     weights, bias = arrays["normal0.codes"], arrays["normal1.codes"]
     stored = quantized.tensors["normal0"].constant
@@ -195,7 +195,7 @@ def test_weights_are_int8_per_channel_and_biases_int32_at_the_product_of_the_sca
 @pytest.mark.parametrize("name", ["conv", "depthwise", "transpose_conv", "fully_connected", "matmul_constant"])
 def test_weights_stored_unsigned_compute_the_same(name: str, tmp_path: Path) -> None:
     graph = CASES[name]()
-    quantized = quantize(graph, calibration_for(graph))
+    quantized = quantize(graph, calibration_for(graph), "minmax")
     content = write_qdq_onnx(quantized, weights=WeightStorage.UINT8)
     weights = initializers(content)["normal0.codes"]
     assert (weights.dtype, set(initializers(content)["normal0.zero_point"].flat)) == (np.uint8, {128})
@@ -262,7 +262,7 @@ def test_a_graph_with_channels_last_inputs_keeps_them() -> None:
     graph = CASES["network"]()
     tensors = {n: replace(t, file_axes=()) for n, t in graph.tensors.items()}
     graph = replace(graph, tensors=tensors, source=ModelFormat.TFLITE)
-    quantized = quantize(graph, calibration_for(graph))
+    quantized = quantize(graph, calibration_for(graph), "minmax")
     content = write_qdq_onnx(quantized)
     shape = onnx.load_from_string(content).graph.input[0].type.tensor_type.shape
     assert [d.dim_param or d.dim_value for d in shape.dim] == ["N", 12, 12, 3]
@@ -294,7 +294,7 @@ def test_a_batch_that_operators_mix_or_cannot_follow_is_fixed(name: str) -> None
 def test_a_pad_along_the_batch_fixes_it() -> None:
     g = FloatGraph()
     graph = g.graph(g.op(Pad((1, 0), (0, 0)), g.input("x", (1, 3)), shape=(2, 3), name="y"))
-    quantized = quantize(graph, calibration_for(graph))
+    quantized = quantize(graph, calibration_for(graph), "minmax")
     content = write_qdq_onnx(quantized)
     assert onnx.load_from_string(content).graph.input[0].type.tensor_type.shape.dim[0].dim_value == 1
     assert_runtime_agrees(quantized, content, samples(graph, 2, seed=5))
@@ -303,7 +303,7 @@ def test_a_pad_along_the_batch_fixes_it() -> None:
 def test_a_size_that_no_factor_gives_is_written_as_a_size() -> None:
     g = FloatGraph()
     graph = g.graph(g.op(ResizeNearest(), g.input("x", (1, 41, 3, 2)), shape=(1, 47, 5, 2), name="y"))
-    quantized = quantize(graph, calibration_for(graph))
+    quantized = quantize(graph, calibration_for(graph), "minmax")
     assert_runtime_agrees(quantized, write_qdq_onnx(quantized), samples(graph, 2, seed=5))
 
 
@@ -318,7 +318,7 @@ def test_a_float_graph_is_refused_with_every_tensor_named() -> None:
 
 def test_everything_that_onnx_lacks_is_told_at_once(tmp_path: Path) -> None:
     graph = CASES["network"]()
-    quantized = quantize(graph, calibration_for(graph))
+    quantized = quantize(graph, calibration_for(graph), "minmax")
     ops = {
         "Softmax": Softmax(beta=2.0),
         "AveragePool2D": Pad((0, 0, 0, 0), (0, 0, 0, 0), mode="symmetric"),
@@ -335,7 +335,7 @@ def test_everything_that_onnx_lacks_is_told_at_once(tmp_path: Path) -> None:
 
 def test_a_bias_beyond_32_bits_is_refused() -> None:
     graph = CASES["fully_connected"]()
-    quantized = quantize(graph, calibration_for(graph))
+    quantized = quantize(graph, calibration_for(graph), "minmax")
     bias = quantized.tensors["normal1"]
     wide = replace(bias, element=ElementType.INT64, data=np.full(bias.shape, 1 << 40))
     with pytest.raises(UnsupportedModelError, match="fit in 32 bits"):
@@ -351,7 +351,7 @@ def test_outputs_that_nothing_computes_are_refused() -> None:
 
 def test_a_file_is_replaced_whole_or_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     graph = CASES["conv"]()
-    quantized = quantize(graph, calibration_for(graph))
+    quantized = quantize(graph, calibration_for(graph), "minmax")
     target = tmp_path / "net.onnx"
     target.write_bytes(b"old")
     assert write_qdq_onnx(quantized, target) == target.read_bytes()
@@ -377,7 +377,7 @@ def current_umask() -> int:
 
 def test_the_same_graph_gives_the_same_bytes() -> None:
     graph = CASES["network"]()
-    quantized = quantize(graph, calibration_for(graph))
+    quantized = quantize(graph, calibration_for(graph), "minmax")
     assert write_qdq_onnx(quantized) == write_qdq_onnx(quantized)
 
 
@@ -465,7 +465,7 @@ def test_clips_with_caps_per_channel_are_clamped_as_codes() -> None:
 
 def test_a_fully_connected_layer_without_grid_is_refused() -> None:
     graph = CASES["fully_connected"]()
-    quantized = quantize(graph, calibration_for(graph))
+    quantized = quantize(graph, calibration_for(graph), "minmax")
     y = replace(quantized.tensors["y"], element=ElementType.INT32, quant=None)
     assert isinstance(quantized.nodes[0].op, FullyConnected)
     with pytest.raises(UnsupportedModelError, match="raw accumulator"):

@@ -1,25 +1,34 @@
 """Post-training quantization: float graphs become integer graphs (white paper, section 3)."""
 
-from accel_sim.quantization.pipeline import quantize
+from accel_sim.quantization.pipeline import Quantized, quantize, quantize_with_report
+from accel_sim.quantization.quantization_report import LayerQuality, QuantizationReport, Step
 from accel_sim.quantization.recipe import (
-    RECIPES,
     ActivationRecipe,
     BiasRecipe,
+    EqualizationRecipe,
+    LayerRecipe,
     Recipe,
+    RoundingRecipe,
     WeightRecipe,
-    get_recipe,
-    parse_recipe,
-    recipe_text,
 )
+from accel_sim.quantization.recipe_toml import get_recipe, parse_recipe, recipe_names, recipe_text
 
 __all__ = [
-    "RECIPES",
     "ActivationRecipe",
     "BiasRecipe",
+    "EqualizationRecipe",
+    "LayerQuality",
+    "LayerRecipe",
+    "QuantizationReport",
+    "Quantized",
     "Recipe",
+    "RoundingRecipe",
+    "Step",
     "WeightRecipe",
     "get_recipe",
     "parse_recipe",
     "quantize",
+    "quantize_with_report",
+    "recipe_names",
     "recipe_text",
 ]

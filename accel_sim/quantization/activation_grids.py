@@ -7,7 +7,8 @@
    change.
 3. Softmax and logistic: [0, 1) in steps of 2^-bits; tanh: [-1, 1) in steps of 2^-(bits-1); hard sigmoid: [0, 1]. Their
    ranges are known without data, and these are the grids that runtimes require.
-4. Concatenation and addition have a grid of their own (rule 1): their operands are requantized (2.3.3).
+4. Concatenation and addition have a grid of their own (rule 1): their operands are requantized (2.3.3), unless the
+   recipe ties them (`tied_grids`).
 """
 
 from collections.abc import Mapping
@@ -35,7 +36,7 @@ from accel_sim.ir import (
 )
 from accel_sim.quantization.affine_grid import AffineGrid, GridScheme, Symmetry, grid_of_range
 from accel_sim.quantization.observation import MinMax
-from accel_sim.quantization.recipe import ActivationRecipe
+from accel_sim.quantization.recipe import ActivationRecipe, Recipe
 
 _SHARING = (
     MaxPool2D,
@@ -52,30 +53,30 @@ _SHARING = (
 
 
 def observed_tensors(graph: Graph) -> frozenset[str]:
-    """The activations whose grid depends on data (rules 1 and 4)."""
-    made = [n.outputs[0] for n in graph.nodes if not _shares(n.op) and _fixed_range(n.op) is None]
+    """The activations that need a range (rules 1 and 4)."""
+    made = [n.outputs[0] for n in graph.nodes if not shares_grid(n.op) and _fixed_range(n.op) is None]
     return frozenset(n for n in (*graph.inputs, *made) if graph.tensors[n].element.is_float)
 
 
-def assign_grids(graph: Graph, ranges: Mapping[str, MinMax], recipe: ActivationRecipe) -> dict[str, QuantParams]:
+def assign_grids(graph: Graph, own: Mapping[str, QuantParams], recipe: Recipe) -> dict[str, QuantParams]:
     """The grid of every float activation by name.
 
     Args:
         graph: a float graph.
-        ranges: of the `observed_tensors`.
-        recipe: width, symmetry and signedness.
+        own: of the `observed_tensors`.
+        recipe: width, symmetry and signedness of the others.
     """
-    grids = {n: grid_of(r, recipe) for n, r in ranges.items()}
+    grids = dict(own)
     for node in graph.nodes:
         name = node.outputs[0]
         if name not in grids and graph.tensors[name].element.is_float:
-            grids[name] = _grid(graph, node, grids, recipe)
+            grids[name] = _grid(graph, node, grids, recipe.activations_of(node.name))
     return grids
 
 
 def affine_grid_of(values: MinMax, recipe: ActivationRecipe) -> AffineGrid:
     """The grid for values of a range, which is enlarged to hold 0; a tensor of zeros has scale 1."""
-    return grid_of_range(values.low, values.high, _scheme(recipe, has_negative=values.low < 0))
+    return grid_of_range(values.low, values.high, activation_scheme(recipe, has_negative=values.low < 0))
 
 
 def grid_of(values: MinMax, recipe: ActivationRecipe) -> QuantParams:
@@ -83,13 +84,14 @@ def grid_of(values: MinMax, recipe: ActivationRecipe) -> QuantParams:
     return affine_grid_of(values, recipe).params()
 
 
-def _scheme(recipe: ActivationRecipe, *, has_negative: bool) -> GridScheme:
-    if recipe.symmetric:  # 2.2.1: unsigned suits one-tailed values only
-        return GridScheme(recipe.bits, Symmetry.SYMMETRIC, signed=recipe.signed or has_negative)
-    return GridScheme(recipe.bits, Symmetry.ASYMMETRIC, signed=recipe.signed)
+def activation_scheme(recipe: ActivationRecipe, *, has_negative: bool) -> GridScheme:
+    """The family of grids for activations; 2.2.1: unsigned symmetric codes suit one-tailed values only."""
+    symmetry = Symmetry.SYMMETRIC if recipe.symmetric else Symmetry.ASYMMETRIC
+    signed = recipe.signed or (recipe.symmetric and has_negative)
+    return GridScheme(recipe.bits, symmetry, signed, power_of_two=recipe.power_of_two)
 
 
-def _shares(op: Operator) -> bool:
+def shares_grid(op: Operator) -> bool:
     """Rule 2."""
     return isinstance(op, _SHARING) or (isinstance(op, Pad) and (op.mode != "constant" or op.value == 0.0))
 
@@ -101,7 +103,7 @@ def _grid(graph: Graph, node: Node, grids: Mapping[str, QuantParams], recipe: Ac
         return grid_of(MinMax.of(operand.constant), recipe) if operand.is_constant else grids[operand.name]
     if isinstance(node.op, HardSigmoid):  # it reaches 1
         return grid_of(known, recipe)
-    scheme = _scheme(recipe, has_negative=known.low < 0)
+    scheme = activation_scheme(recipe, has_negative=known.low < 0)
     if scheme.is_symmetric:
         return QuantParams.per_tensor(1 / (scheme.high + 1), 0, bits=recipe.bits, signed=scheme.signed)
     zero_point = scheme.low if known.low == 0 else scheme.low + (1 << (recipe.bits - 1))

@@ -1,6 +1,7 @@
 """What a float graph must be before it can be quantized. Every violation is found at once."""
 
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 
 import numpy as np
 
@@ -40,6 +41,7 @@ from accel_sim.ir import (
     Transpose,
     TransposeConv2D,
 )
+from accel_sim.quantization.recipe import Recipe
 
 QUANTIZABLE = frozenset(
     {
@@ -76,3 +78,17 @@ def graph_faults(graph: Graph) -> Iterator[Fault]:
             for operand in graph.inputs_of(node)[1:]:
                 if operand is not None and not operand.is_constant:
                     yield Fault(node.where, f"operand {operand.name!r}", "weights and bias are constants")
+
+
+def recipe_faults(graph: Graph, recipe: Recipe, *, has_data: bool) -> Iterator[Fault]:
+    """What a recipe asks for and this graph, or the lack of data, does not allow."""
+    if not has_data:
+        for key in recipe.data_steps:
+            cure = "give typical inputs, or choose another value (recipe data-free needs the range of the inputs alone)"
+            yield Fault("calibration", "none", f"{key} needs calibration data", cure)
+    if recipe.needs_statistics and not any(isinstance(n.op, BatchNorm) for n in graph.nodes):
+        cure = "quantize the network before its batch norms are folded, or choose a recipe that uses data"
+        yield Fault("graph", "no batch norms", f"recipe {recipe.name!r} needs the statistics of batch norms", cure)
+    for pattern in recipe.layers:
+        if not any(fnmatchcase(node.name, pattern) for node in graph.nodes):
+            yield Fault(f"layers.{pattern}", "no such node", "names at least one node of the graph")

@@ -10,26 +10,31 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.ir import Conv2D, FullyConnected, Graph, Node
+from accel_sim.ir import Conv2D, FullyConnected, Graph, Node, QuantParams
 from accel_sim.quantization.float_kernels import convolution, fully_connected
 from accel_sim.reference import evaluate_float
 
 Float32 = NDArray[np.float32]
+Live = dict[str, NDArray[np.generic]]
+"""Tensors that are still needed, by name, in stored layout."""
 
 _MOST_SAMPLES = 16
 _LARGEST_TENSOR_BYTES = 1 << 25
 
 
 class FloatRunner:
-    """Runs one float graph on many samples.
+    """Runs one float graph on many samples, if asked for with tensors rounded to grids (figure 4b).
 
     Attributes:
+        graph: what is run.
         samples_at_once: how many samples one call of `tensors` should get: more than one, because small matrix products
             waste time in starting threads, and so few that no tensor is large.
     """
 
-    def __init__(self, graph: Graph) -> None:
-        self._graph = graph
+    def __init__(self, graph: Graph, grids: Mapping[str, QuantParams] | None = None) -> None:
+        """`grids`: by tensor, what its values are rounded to."""
+        self.graph = graph
+        self._grids = dict(grids or {})
         self._constants = {t.name: t.constant for t in graph.tensors.values() if t.is_constant}
         self._single = {n.name: _single_node_graph(graph, n) for n in graph.nodes if not _is_fast(graph, n)}
         self._dying = _last_reads(graph)
@@ -41,31 +46,56 @@ class FloatRunner:
         Args:
             inputs: by name; the first axis of each is the same multiple of the graph's.
         """
-        live: dict[str, NDArray[np.generic]] = dict(inputs)
-        yield from inputs.items()
-        for node in self._graph.nodes:
-            for name, values in self._run(node, live).items():
-                live[name] = values
-                yield name, values
-            for name in self._dying[node.name]:
-                live.pop(name, None)
+        live: Live = {name: self._on_grid(name, values) for name, values in inputs.items()}
+        yield from live.items()
+        for node in self.graph.nodes:
+            results = self.results(node, live)
+            live |= results
+            yield from results.items()
+            self.forget(node, live)
 
-    def _run(self, node: Node, live: Mapping[str, NDArray[np.generic]]) -> Mapping[str, NDArray[np.generic]]:
+    def results(self, node: Node, live: Mapping[str, NDArray[np.generic]]) -> Live:
+        """What one node makes of live tensors."""
+        return {name: self._on_grid(name, values) for name, values in self._computed(node, live).items()}
+
+    def forget(self, node: Node, live: Live) -> None:
+        """Drop the tensors that nothing reads after a node."""
+        for name in self._dying[node.name]:
+            live.pop(name, None)
+
+    def _computed(self, node: Node, live: Mapping[str, NDArray[np.generic]]) -> Mapping[str, NDArray[np.generic]]:
         single = self._single.get(node.name)
         if single is not None:
             results = evaluate_float(single, {n: live[n] for n in single.inputs})
             return {n: results[n] for n in node.outputs}
-        x, weights = (self._operand(n, live) for n in node.inputs[:2])
         bias = self._operand(node.inputs[2], live) if len(node.inputs) > 2 and node.inputs[2] else None
-        shape = self._graph.result(node).shape
-        if isinstance(node.op, Conv2D):
-            return {node.outputs[0]: convolution(node.op, x, weights, bias, shape)}
-        assert isinstance(node.op, FullyConnected)
-        return {node.outputs[0]: fully_connected(node.op, x, weights, bias, shape)}
+        x, weights = (self._operand(n, live) for n in node.inputs[:2])
+        return {node.outputs[0]: linear(node, x, weights, bias, self.graph.result(node).shape)}
 
     def _operand(self, name: str, live: Mapping[str, NDArray[np.generic]]) -> Float32:
         values = live[name] if name in live else self._constants[name]
         return values.astype(np.float32, copy=False)
+
+    def _on_grid(self, name: str, values: NDArray[np.generic]) -> NDArray[np.generic]:
+        grid = self._grids.get(name)
+        return values if grid is None else rounded_to_grid(values.astype(np.float32, copy=False), grid)
+
+
+def linear(node: Node, x: Float32, weights: Float32, bias: Float32 | None, shape: tuple[int, ...]) -> Float32:
+    """A convolution or fully connected node on other operands; `shape` is its result's."""
+    if isinstance(node.op, Conv2D):
+        return convolution(node.op, x, weights, bias, shape)
+    assert isinstance(node.op, FullyConnected)
+    return fully_connected(node.op, x, weights, bias, shape)
+
+
+def rounded_to_grid(values: Float32, grid: QuantParams) -> Float32:
+    """eq 7 for a per-tensor grid, in float32."""
+    scale, zero = np.float32(grid.scale[0]), grid.zero_point[0]
+    steps: Float32 = np.rint(values / scale)
+    np.clip(steps, grid.low - zero, grid.high - zero, out=steps)
+    steps *= scale
+    return steps
 
 
 def _samples_at_once(graph: Graph) -> int:

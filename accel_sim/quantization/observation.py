@@ -1,20 +1,33 @@
-"""What calibration data does in a network: the range of every tensor, over a stream of samples."""
+"""What calibration data does in a network, over a stream of samples and in memory that does not grow with it.
+
+A tensor is seen by the observer that its range setting method needs (3.1): extremes, a histogram, or, for the results
+of a classifier, the rows themselves, of which at most `MOST_ROWS` are kept.
+"""
 
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.errors import Fault, QuantizationError
 from accel_sim.ir import Graph
+from accel_sim.quantization.affine_grid import AffineGrid, GridScheme, grid_of_range
 from accel_sim.quantization.calibration import Sample
 from accel_sim.quantization.float_runner import FloatRunner
+from accel_sim.quantization.histogram import Histogram
+from accel_sim.quantization.range_cross_entropy import cross_entropy_grid
+from accel_sim.quantization.range_mse import mse_grid_of_histogram
+from accel_sim.quantization.range_percentile import percentile_grid_of_histogram
 
-Progress = Callable[[int, int | None], None]
-"""Called with the samples done, and in all where that is known."""
+Progress = Callable[[str, int, int | None], None]
+"""Called with what is being done, how much of it is done, and how much there is where that is known."""
+
+MOST_ROWS = 1024
+"""Rows of logits that the cross-entropy method works with."""
 
 
 @dataclass(frozen=True)
@@ -39,59 +52,128 @@ class MinMax:
         return math.isfinite(self.low) and math.isfinite(self.high)
 
 
-def observe_ranges(
-    graph: Graph,
+class Observer(Protocol):
+    """Sees one tensor, batch by batch, and knows its range in the end."""
+
+    range: MinMax | None
+    """Of all values so far."""
+
+    def add(self, values: NDArray[np.floating], seen: MinMax) -> None:
+        """See a batch, whose extremes are known."""
+
+    def grid(self, scheme: GridScheme) -> AffineGrid:
+        """The grid of a scheme for what was seen."""
+
+
+class ExtremesObserver:
+    """eq 14-15."""
+
+    def __init__(self) -> None:
+        self.range: MinMax | None = None
+
+    def add(self, values: NDArray[np.floating], seen: MinMax) -> None:
+        """See a batch, whose extremes are known."""
+        self.range = seen if self.range is None else self.range.joined(seen)
+
+    def grid(self, scheme: GridScheme) -> AffineGrid:
+        """The grid of a scheme for what was seen."""
+        assert self.range is not None
+        return grid_of_range(self.range.low, self.range.high, scheme)
+
+
+class HistogramObserver(ExtremesObserver):
+    """eq 16, or percentiles where `percent` is given."""
+
+    def __init__(self, percent: float | None = None) -> None:
+        super().__init__()
+        self._histogram, self._percent = Histogram.empty(), percent
+
+    def add(self, values: NDArray[np.floating], seen: MinMax) -> None:
+        """See a batch, whose extremes are known."""
+        super().add(values, seen)
+        self._histogram = self._histogram.with_values(values)
+
+    def grid(self, scheme: GridScheme) -> AffineGrid:
+        """The grid of a scheme for what was seen."""
+        if not self._histogram.count:
+            return super().grid(scheme)
+        if self._percent is not None:
+            return percentile_grid_of_histogram(self._histogram, scheme, self._percent)
+        return mse_grid_of_histogram(self._histogram, scheme)
+
+
+class LogitsObserver(ExtremesObserver):
+    """eq 17, on the first rows; never narrower than they need."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rows: list[NDArray[np.floating]] = []
+        self._count = 0
+
+    def add(self, values: NDArray[np.floating], seen: MinMax) -> None:
+        """See a batch, whose extremes are known."""
+        super().add(values, seen)
+        taken = values.reshape(-1, values.shape[-1])[: MOST_ROWS - self._count]
+        self._rows.append(taken.copy())
+        self._count += len(taken)
+
+    def grid(self, scheme: GridScheme) -> AffineGrid:
+        """The grid of a scheme for what was seen."""
+        return cross_entropy_grid(np.concatenate(self._rows), scheme)
+
+
+def observe(
+    runner: FloatRunner,
     samples: Iterable[Sample],
-    tensors: frozenset[str],
+    observers: Mapping[str, Observer],
     *,
     total: int | None = None,
     progress: Progress | None = None,
-) -> dict[str, MinMax]:
-    """The ranges of the named tensors over all samples, in memory that does not grow with their number.
+) -> None:
+    """Show all samples to the observers of the named tensors.
 
     Args:
-        graph: a float graph.
+        runner: of a float graph.
         samples: inputs, at least one.
-        tensors: names of inputs or computed tensors.
+        observers: by name of an input or computed tensor.
         total: number of samples, if known; passed on to `progress`.
         progress: called after every few samples.
 
     Raises:
         QuantizationError: every tensor with NaN or infinite values, at the first samples that have any.
     """
-    runner = FloatRunner(graph)
-    ranges: dict[str, MinMax] = {}
     done = 0
-    for group in _groups(samples, runner.samples_at_once):
-        seen: dict[str, MinMax] = {}
-        for name, values in runner.tensors(_stacked(group)):
-            if name in tensors:
-                seen[name] = MinMax.of(values)
+    for group in groups(samples, runner.samples_at_once):
+        bad: dict[str, MinMax] = {}
+        for name, values in runner.tensors(stacked(group)):
+            if name in observers:
+                seen = MinMax.of(values)
+                if seen.is_finite:
+                    observers[name].add(np.asarray(values, np.float32), seen)
+                else:
+                    bad[name] = seen
         first, done = done + 1, done + len(group)
-        _refuse_infinite(graph, seen, f"samples {first} to {done}")
-        ranges = {name: ranges[name].joined(found) if ranges else found for name, found in seen.items()}
+        _refuse_infinite(runner.graph, bad, f"samples {first} to {done}")
         if progress is not None:
-            progress(done, total)
-    return ranges
+            progress("activation ranges", done, total)
 
 
-def _groups(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
+def groups(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
     """The samples in lists of `size`, the last one shorter."""
     stream = iter(samples)
     while group := list(itertools.islice(stream, size)):
         yield group
 
 
-def _stacked(group: list[Sample]) -> Sample:
+def stacked(group: list[Sample]) -> Sample:
     """Several samples as one, joined along the first axis."""
     return group[0] if len(group) == 1 else {n: np.concatenate([s[n] for s in group]) for n in group[0]}
 
 
-def _refuse_infinite(graph: Graph, seen: Mapping[str, MinMax], where: str) -> None:
+def _refuse_infinite(graph: Graph, bad: Mapping[str, MinMax], where: str) -> None:
     faults = [
         Fault(f"tensor {name!r}", f"[{found.low}, {found.high}] on {where}", "activations are finite")
-        for name, found in seen.items()
-        if not found.is_finite
+        for name, found in bad.items()
     ]
     if faults:
         raise QuantizationError(f"graph {graph.name!r} on the calibration data", faults)

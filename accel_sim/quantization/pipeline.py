@@ -1,174 +1,321 @@
-"""Post-training quantization: a float graph, calibration data and a recipe become an integer graph.
+"""Post-training quantization (figure 8): a float graph, calibration data and a recipe become an integer graph.
 
-1. Canonical form: batch norms folded (eq 9-12), activations fused (2.3.2).
-2. Ranges of the activations from the calibration data (3.1).
-3. Grids of the activations (`activation_grids`).
-4. Weights and biases as codes (`weights`); other constants on grids of their own range. A stack of matrices has one
-   grid: runtimes have no integer product with a stack of per-channel ones.
+1. Canonical form: batch norms folded (eq 9-12), their statistics kept; activations fused (2.3.2).
+2. Cross-layer equalization, then absorption of high biases (3.2), if the recipe says so.
+3. Weights: ranges (3.1), rounding to nearest or by AdaRound (3.4), bias correction (3.3).
+4. Ranges of the activations of the network with quantized weights (3.1).
+5. Everything as codes (`integer_graph`).
 """
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from accel_sim.errors import Fault, GraphError, QuantizationError
-from accel_sim.ir import (
-    Conv2D,
-    ElementType,
-    FullyConnected,
-    Graph,
-    MatMul,
-    Node,
-    QuantParams,
-    Tensor,
-    TransposeConv2D,
-)
-from accel_sim.quantization.activation_grids import affine_grid_of, assign_grids, grid_of, observed_tensors
-from accel_sim.quantization.affine_grid import AffineGrid
+from accel_sim.ir import Conv2D, FullyConnected, Graph, QuantParams
+from accel_sim.quantization.absorb_graph import absorb_graph, absorbable
+from accel_sim.quantization.absorption import amount_from_batchnorm, amount_from_data
+from accel_sim.quantization.activation_grids import assign_grids
+from accel_sim.quantization.activation_ranges import batchnorm_grids, make_observers, observed_grids
+from accel_sim.quantization.affine_grid import F64
+from accel_sim.quantization.bias_correction import analytic_shift, corrected_bias
 from accel_sim.quantization.calibration import Calibration, Sample, sample_count, samples
-from accel_sim.quantization.checks import graph_faults
-from accel_sim.quantization.observation import MinMax, Progress, observe_ranges
-from accel_sim.quantization.recipe import Recipe, get_recipe, recipe_text
-from accel_sim.quantization.weights import quantize_linear
-from accel_sim.transforms import CANONICAL_FLOAT, deduplicate_constants, run_passes
-from accel_sim.transforms.rewriting import Uses
+from accel_sim.quantization.checks import graph_faults, recipe_faults
+from accel_sim.quantization.equalize_graph import equalize_graph
+from accel_sim.quantization.float_runner import FloatRunner
+from accel_sim.quantization.integer_graph import IntegerForm, nearest_weights
+from accel_sim.quantization.layer_fitting import FittedLayer, LayerFitter
+from accel_sim.quantization.layers import Change, Layer, changed, weighted_nodes
+from accel_sim.quantization.moment_propagation import (
+    batchnorm_statistics,
+    input_moments,
+    propagated_moments,
+)
+from accel_sim.quantization.normal_moments import Moments
+from accel_sim.quantization.observation import Progress, groups, observe, stacked
+from accel_sim.quantization.quantization_report import (
+    LayerQuality,
+    QuantizationReport,
+    Step,
+    grid_text,
+    signal_to_noise,
+)
+from accel_sim.quantization.recipe import Absorb, ActivationRange, Cap, Correction, Recipe, RoundingMethod, Tie
+from accel_sim.quantization.recipe_toml import get_recipe
+from accel_sim.quantization.tied_grids import tie_grids, tied_groups
+from accel_sim.quantization.weights import QuantizedWeights
+from accel_sim.transforms import CANONICAL_FLOAT, fold_batchnorm, run_passes
 
-_LINEAR = (Conv2D, TransposeConv2D, FullyConnected)
+_REPORTED_SAMPLES = 8
+"""Samples on which the errors of the report are measured."""
+
+
+@dataclass(frozen=True, eq=False)
+class Quantized:
+    """The integer graph, and what was done."""
+
+    graph: Graph
+    report: QuantizationReport
 
 
 def quantize(
     graph: Graph,
-    calibration: Calibration,
+    calibration: Calibration | None = None,
     recipe: Recipe | str | Path = "standard",
     *,
     progress: Progress | None = None,
 ) -> Graph:
-    """The integer graph of a float one: the same inputs and outputs, now codes on grids.
+    """The integer graph of a float one: `quantize_with_report` without its report."""
+    return quantize_with_report(graph, calibration, recipe, progress=progress).graph
+
+
+def quantize_with_report(
+    graph: Graph,
+    calibration: Calibration | None = None,
+    recipe: Recipe | str | Path = "standard",
+    *,
+    progress: Progress | None = None,
+) -> Quantized:
+    """The integer graph of a float one: the same inputs and outputs, now codes on grids; and what was done.
 
     Args:
         graph: float; its format stays the result's, and so the default arithmetic profile.
         calibration: typical inputs, float, in the file's own layout (NCHW for ONNX), first axis any multiple of the
-            graph's: an array, a dictionary by input name, an iterable of either, or the path of an .npz file. Streamed.
-        recipe: a recipe, a built-in one's name ("standard", "minmax"), or the path of a TOML file.
-        progress: called every few samples with the number done and, where known, in all.
+            graph's: an array, a dictionary by input name, an iterable of either, an .npz file, a folder of .npy files.
+            Streamed. None where the recipe needs no data.
+        recipe: a recipe, a built-in one's name (`recipe_names`), or the path of a TOML file.
+        progress: called every few samples or layers.
 
     Raises:
-        QuantizationError: listing every fault of the recipe; or of the graph and the first batch; or of a later batch.
+        QuantizationError: listing every fault of the recipe; or of the graph and the first batch; or of a later batch;
+            or what a data-free method lacks.
     """
     chosen = get_recipe(recipe)
-    stream = samples(graph, calibration)
-    faults = list(graph_faults(graph))
-    first, canonical = _first_sample(stream, faults), _canonical(graph, faults)
-    if faults or first is None or canonical is None:
-        raise QuantizationError(f"graph {graph.name!r}", faults)
-    ranges = observe_ranges(
-        canonical,
-        itertools.chain([first], stream),
-        observed_tensors(canonical),
-        total=sample_count(graph, calibration),
-        progress=progress,
-    )
-    return integer_graph(canonical, ranges, chosen)
-
-
-def integer_graph(graph: Graph, ranges: Mapping[str, MinMax], recipe: Recipe) -> Graph:
-    """Steps 3 and 4.
-
-    Args:
-        graph: float, in canonical form.
-        ranges: of its `observed_tensors`.
-        recipe: grids.
-    """
-    grids = assign_grids(graph, ranges, recipe.activations)
-    constants = dict(_constants(graph, grids, recipe))
-    activations = {t.name: _quantized(t, grids.get(t.name)) for t in graph.activations()}
-    nodes = [replace(n, inputs=tuple(_name(constants, n, i) for i in range(len(n.inputs)))) for n in graph.nodes]
-    tensors = activations | {t.name: t for t in constants.values()}
-    kept = {n: graph.tensors[n] for node in nodes for n in node.inputs if n and n not in tensors}
-    outputs = {n: graph.tensors[n] for n in graph.outputs if n not in tensors}
-    metadata = dict(graph.metadata) | {"accel_sim.recipe": recipe_text(recipe)}
-    whole = replace(graph, nodes=tuple(nodes), tensors=tensors | kept | outputs, metadata=metadata)
-    return deduplicate_constants(whole)
-
-
-def _first_sample(stream: Iterator[Sample], faults: list[Fault]) -> Sample | None:
-    """The first sample, so that faults of the data are told together with those of the graph."""
+    faults = [*graph_faults(graph), *recipe_faults(graph, chosen, has_data=calibration is not None)]
+    stream = iter(()) if calibration is None else samples(graph, calibration)
+    canonical = _canonical(graph, faults)
     try:
-        return next(stream)
-    except QuantizationError as error:
-        faults += error.faults
-        return None
+        first = list(itertools.islice(stream, _kept_samples(chosen)))
+    except QuantizationError as error:  # told together with the faults of the graph
+        raise QuantizationError(f"graph {graph.name!r}", [*faults, *error.faults]) if faults else error from None
+    if faults or canonical is None:
+        raise QuantizationError(f"graph {graph.name!r}", faults)
+    total = None if calibration is None else sample_count(graph, calibration)
+    work = _Work(canonical.graph, canonical.statistics, chosen, first, progress)
+    return work.quantized(itertools.chain(first, stream), total)
 
 
-def _canonical(graph: Graph, faults: list[Fault]) -> Graph | None:
+def _kept_samples(recipe: Recipe) -> int:
+    methods = recipe.rounding.method, recipe.bias.correction, recipe.equalization.absorb
+    again = RoundingMethod.ADAROUND, Correction.EMPIRICAL, Absorb.DATA
+    return max(recipe.samples, _REPORTED_SAMPLES) if set(methods) & set(again) else _REPORTED_SAMPLES
+
+
+@dataclass(frozen=True, eq=False)
+class _Canonical:
+    graph: Graph
+    statistics: Mapping[str, Moments]
+
+
+def _canonical(graph: Graph, faults: list[Fault]) -> _Canonical | None:
     """Step 1; the faults of batch norms join the others."""
     try:
-        return run_passes(graph, CANONICAL_FLOAT)
+        until = CANONICAL_FLOAT.index(fold_batchnorm) + 1
+        folded = run_passes(graph, CANONICAL_FLOAT[:until])
+        whole = run_passes(folded, CANONICAL_FLOAT[until:])
+        return _Canonical(whole, batchnorm_statistics(graph, folded))
     except GraphError as error:
         faults += [f for f in error.faults if f not in faults]
         return None
 
 
-_Slot = tuple[str, int]
-"""A node's name and the index of an operand."""
+class _Work:
+    """The state of one quantization between its steps."""
 
+    def __init__(
+        self,
+        graph: Graph,
+        statistics: Mapping[str, Moments],
+        recipe: Recipe,
+        kept: list[Sample],
+        progress: Progress | None,
+    ) -> None:
+        self._graph, self._recipe, self._kept, self._progress = graph, recipe, kept, progress
+        self._statistics = dict(statistics)
+        self._steps: list[Step] = []
+        self._quality: dict[str, dict[str, float]] = {}
 
-def _constants(graph: Graph, grids: Mapping[str, QuantParams], recipe: Recipe) -> Iterator[tuple[_Slot, Tensor]]:
-    """Step 4: an integer constant for every operand slot that holds a float one. Equal ones are merged later."""
-    readers = Uses.of(graph).readers
-    for node in graph.nodes:
-        for index, tensor in _slot_constants(graph, node, grids, recipe):
-            unique = tensor.name if len(readers[tensor.name]) == 1 else f"{tensor.name}@{node.name}.{index}"
-            yield (node.name, index), replace(tensor, name=unique)
+    def quantized(self, stream: Iterator[Sample], total: int | None) -> Quantized:
+        """All steps after the first."""
+        self._equalize()
+        self._absorb()
+        reference = FloatRunner(self._graph)
+        nearest = nearest_weights(self._graph, self._recipe)
+        self._measure("weights", reference, self._with_weights(nearest, {}))
+        self._note_weights(nearest)
+        fitted = self._fitted(nearest)
+        weights = {name: layer.weights for name, layer in fitted.items()}
+        biases = {name: layer.bias for name, layer in fitted.items() if layer.bias is not None}
+        approximate = self._with_weights(weights, biases)
+        if self._steps[-1].name != "weight ranges":
+            self._measure(self._steps[-1].name, reference, approximate)
+        grids = self._grids(approximate, stream, total)
+        self._measure("activation ranges", reference, approximate, grids)
+        self._graph = changed(self._graph, {name: Change(bias=bias) for name, bias in biases.items()})
+        made = IntegerForm(self._graph, grids, weights, self._recipe).integer_graph()
+        return Quantized(made, self._report(made, fitted))
 
+    def _equalize(self) -> None:
+        if not self._recipe.equalizes:
+            return
+        made = equalize_graph(self._graph, self._recipe.equalization.relu6)
+        self._graph = made.graph
+        for name, s in made.factors.items():
+            if name in self._statistics:
+                before = self._statistics[name]
+                self._statistics[name] = Moments(before.mean / s, before.variance / s**2)
+        summary = f"{len(made.links)} pairs of layers, at most {made.sweeps} sweeps"
+        if self._recipe.equalization.relu6 is Cap.REMOVE:
+            summary += f", {len(made.uncapped)} upper bounds removed"
+        notes = [f"{stop.layer}: {stop.reason}" for stop in made.stops]
+        notes += [f"{name}: {count} dead channels left alone" for name, count in made.dead.items()]
+        self._steps.append(Step("cross-layer equalization", summary, tuple(notes)))
 
-def _slot_constants(
-    graph: Graph, node: Node, grids: Mapping[str, QuantParams], recipe: Recipe
-) -> Iterator[tuple[int, Tensor]]:
-    operands = graph.inputs_of(node)
-    if isinstance(node.op, _LINEAR) or (isinstance(node.op, MatMul) and graph.operand(node, 1).is_constant):
-        yield from _linear_constants(graph, node, grids, recipe)
-        operands = operands[:1]
-    for index, tensor in enumerate(operands):
-        if tensor is not None and tensor.is_constant and tensor.element.is_float:
-            yield index, _encoded(tensor, affine_grid_of(MinMax.of(tensor.constant), recipe.activations))
+    def _absorb(self) -> None:
+        kind = self._recipe.equalization.absorb
+        if kind is Absorb.NEVER:
+            return
+        least = self._least_results() if kind is Absorb.DATA else {}
 
+        def amounts(layer: Layer) -> F64 | None:
+            if kind is Absorb.DATA:
+                return amount_from_data(least[layer.name], layer.bounds[1])
+            found = self._statistics.get(layer.name)
+            return None if found is None else amount_from_batchnorm(found.mean, found.deviation, layer.bounds[1])
 
-def _linear_constants(
-    graph: Graph, node: Node, grids: Mapping[str, QuantParams], recipe: Recipe
-) -> Iterator[tuple[int, Tensor]]:
-    x, weights = graph.operand(node, 0), graph.operand(node, 1)
-    grid = grids[x.name] if x.name in grids else grid_of(MinMax.of(x.constant), recipe.activations)
-    batched = isinstance(node.op, MatMul) and len(weights.shape) > 2
-    rule = replace(recipe.weights, per_channel=False) if batched else recipe.weights
-    axis = _channel_axis(node, weights)
-    made = quantize_linear(weights, graph.optional(node, 2), grid.scale[0], axis, rule, recipe.bias)
-    yield 1, made.weights
-    if made.bias is not None:
-        yield 2, made.bias
+        made = absorb_graph(self._graph, amounts)
+        self._graph = made.graph
+        for name, amount in made.amounts.items():
+            if name in self._statistics:
+                before = self._statistics[name]
+                self._statistics[name] = Moments(before.mean - amount, before.variance)
+        channels = sum(int(np.count_nonzero(amount)) for amount in made.amounts.values())
+        notes = tuple(f"{stop.layer}: {stop.reason}" for stop in made.stops)
+        self._steps.append(Step("bias absorption", f"{channels} channels of {len(made.amounts)} layers", notes))
 
+    def _least_results(self) -> dict[str, F64]:
+        """By absorbable layer, the least result of each channel on the kept samples."""
+        wanted = {n.outputs[0]: n.name for n in self._graph.nodes if n.name in absorbable(self._graph)}
+        least: dict[str, F64] = {}
+        runner = FloatRunner(self._graph)
+        for group in groups(self._kept, runner.samples_at_once):
+            for name, values in runner.tensors(stacked(group)):
+                if name in wanted:
+                    low = values.reshape(-1, values.shape[-1]).min(axis=0).astype(np.float64)
+                    least[wanted[name]] = np.minimum(least.get(wanted[name], low), low)
+        return least
 
-def _channel_axis(node: Node, weights: Tensor) -> int:
-    """The axis of the output channels: the first of a layer's weights, N of a matrix [..., K, N]."""
-    if isinstance(node.op, MatMul):
-        return len(weights.shape) - (2 if node.op.transpose_b else 1)
-    return 0
+    def _note_weights(self, weights: Mapping[str, QuantizedWeights]) -> None:
+        rule = self._recipe.weights
+        kind = "symmetric" if rule.symmetric else "asymmetric"
+        granularity = "channel" if rule.per_channel else "tensor"
+        summary = f"{rule.range.value}, {rule.bits} bits {kind} per {granularity}, {len(weights)} layers"
+        self._steps.append(Step("weight ranges", summary))
 
+    def _fitted(self, nearest: Mapping[str, QuantizedWeights]) -> dict[str, FittedLayer]:
+        rounding, correction = self._recipe.rounding, self._recipe.bias.correction
+        ada, empirical = rounding.method is RoundingMethod.ADAROUND, correction is Correction.EMPIRICAL
+        if not (ada or empirical):
+            fitted = {name: FittedLayer(weights) for name, weights in nearest.items()}
+            return self._analytic(fitted) if correction is Correction.ANALYTIC else fitted
+        fitted = LayerFitter(self._graph, self._kept, rounding, correct=empirical).fit(nearest, self._progress)
+        others = [n.name for n in weighted_nodes(self._graph) if not isinstance(n.op, Conv2D | FullyConnected)]
+        notes = tuple(f"{name}: neither a convolution nor fully connected; rounded to nearest" for name in others)
+        if ada:
+            unsettled = max((layer.unsettled for layer in fitted.values()), default=0.0)
+            summary = f"{rounding.iterations} iterations, at most {unsettled:.2%} of a layer's roundings unsettled"
+            self._steps.append(Step("AdaRound", summary, notes))
+        if empirical:
+            self._note_correction(fitted, "empirical", () if ada else notes)
+        return self._analytic(fitted) if correction is Correction.ANALYTIC else fitted
 
-def _encoded(tensor: Tensor, grid: AffineGrid) -> Tensor:
-    """A float constant on a per-tensor grid."""
-    element = ElementType.for_grid(grid.params())
-    codes = grid.codes(tensor.constant.astype(np.float64))
-    return replace(tensor, element=element, quant=grid.params(), data=codes.astype(element.dtype))
+    def _analytic(self, fitted: dict[str, FittedLayer]) -> dict[str, FittedLayer]:
+        """eq 28, for every layer whose input's mean is known."""
+        moments = propagated_moments(self._graph, self._statistics, self._input_moments())
+        notes, corrected = [], {}
+        for node in weighted_nodes(self._graph):
+            known = moments.get(node.inputs[0])
+            if not isinstance(node.op, Conv2D | FullyConnected) or known is None:
+                notes.append(f"{node.name}: the mean of its input is not known")
+                continue
+            layer = Layer.of(self._graph, node)
+            mean = known.after.mean.reshape(-1, layer.weight.shape[-1] * layer.groups).mean(axis=0)
+            shift = analytic_shift(layer.weight, fitted[node.name].weights.reals, mean, layer.groups)
+            corrected[node.name] = replace(fitted[node.name], bias=corrected_bias(layer.bias, shift))
+        self._note_correction(corrected, "analytic", tuple(notes))
+        return fitted | corrected
 
+    def _note_correction(self, fitted: Mapping[str, FittedLayer], kind: str, notes: tuple[str, ...]) -> None:
+        count = sum(layer.bias is not None for layer in fitted.values())
+        self._steps.append(Step("bias correction", f"{kind}, {count} layers", notes))
 
-def _quantized(tensor: Tensor, grid: QuantParams | None) -> Tensor:
-    return tensor if grid is None else replace(tensor, element=ElementType.for_grid(grid), quant=grid)
+    def _input_moments(self) -> dict[str, Moments]:
+        """Of the network's inputs, from the range that is given or was seen."""
+        found = {}
+        for name in self._graph.inputs:
+            low, high = self._recipe.activations.input_range
+            if (low, high) == (0.0, 0.0):
+                low = min(float(s[name].min(initial=0.0)) for s in self._kept)
+                high = max(float(s[name].max(initial=0.0)) for s in self._kept)
+            found[name] = input_moments(low, high, self._graph.tensors[name].shape)
+        return found
 
+    def _with_weights(self, weights: Mapping[str, QuantizedWeights], biases: Mapping[str, F64]) -> Graph:
+        """The float graph with the numbers that codes stand for."""
+        return changed(self._graph, {n: Change(weight=w.reals, bias=biases.get(n)) for n, w in weights.items()})
 
-def _name(constants: Mapping[_Slot, Tensor], node: Node, index: int) -> str:
-    made = constants.get((node.name, index))
-    return node.inputs[index] if made is None else made.name
+    def _grids(self, graph: Graph, stream: Iterator[Sample], total: int | None) -> dict[str, QuantParams]:
+        """Step 4."""
+        rule = self._recipe.activations
+        observers = make_observers(graph, self._recipe)
+        if observers:
+            observe(FloatRunner(graph), stream, observers, total=total, progress=self._progress)
+        own = observed_grids(graph, observers, self._recipe)
+        if rule.range is ActivationRange.BATCHNORM:
+            moments = propagated_moments(graph, self._statistics, self._input_moments())
+            own = batchnorm_grids(graph, moments, self._recipe) | own
+        notes = []
+        if rule.tie is not Tie.NONE:
+            tied = tied_groups(graph, rule.tie)
+            own = tie_grids(tied, own, rule)
+            notes = [f"one grid: {', '.join(sorted(group))}" for group in tied]
+        kind = "symmetric" if rule.symmetric else "asymmetric"
+        summary = f"{rule.range.value}, {rule.bits} bits {kind}, {len(own)} tensors; results: {rule.logits.value}"
+        self._steps.append(Step("activation ranges", summary, tuple(notes)))
+        return assign_grids(graph, own, self._recipe)
+
+    def _measure(
+        self, stage: str, reference: FloatRunner, graph: Graph, grids: Mapping[str, QuantParams] | None = None
+    ) -> None:
+        samples_ = self._kept[:_REPORTED_SAMPLES]
+        if samples_:
+            nodes = weighted_nodes(self._graph)
+            self._quality[stage] = signal_to_noise(reference, FloatRunner(graph, grids), samples_, nodes)
+
+    def _report(self, made: Graph, fitted: Mapping[str, FittedLayer]) -> QuantizationReport:
+        layers = tuple(
+            LayerQuality(
+                node.name,
+                node.op.name,
+                grid_text(made, node),
+                tuple(values[node.name] for values in self._quality.values()),
+                fitted[node.name].gain,
+                fitted[node.name].unsettled,
+            )
+            for node in weighted_nodes(made)
+        )
+        count = len(self._kept[:_REPORTED_SAMPLES])
+        return QuantizationReport(self._recipe.name, tuple(self._steps), tuple(self._quality), count, layers)
