@@ -92,7 +92,10 @@ def rational(rng: np.random.Generator, tie: bool) -> Requantization:
         inputs = inputs * 2.0 ** rng.choice([-60, -40, 40, 60], CHANNELS)
     ratios = [Fraction(float(x)) * Fraction(0.0173) / Fraction(float(y)) for x, y in zip(inputs, outputs, strict=True)]
     if tie:
-        ratios = [Fraction(int(rng.integers(1, 9)), int(2 ** rng.integers(0, 20))) for _ in ratios]
+        ratios = [
+            Fraction(int(rng.integers(1, 9)), int(rng.choice([1, 3, 5, 7, 9]) * 2 ** rng.integers(0, 20)))
+            for _ in ratios
+        ]
     chosen = ratios[:1] if rng.random() < 0.3 else ratios
     rule = TieRule(rng.choice(["half_even", "half_up"]))
     return RationalRequantization(

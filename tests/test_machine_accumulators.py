@@ -43,10 +43,15 @@ def draw_groups(rng: np.random.Generator) -> tuple[int, int, int]:
 
 
 def draw_bias(rng: np.random.Generator, channels: int, bits: int, *, wide: bool, extreme: bool) -> np.ndarray:
-    """Biases that sometimes do not fit the accumulator."""
-    reach = min(1 << bits, (1 << 62) if wide else (1 << 31) - 1)
-    bias = rng.integers(-reach, reach, channels) if extreme else rng.integers(-1000, 1000, channels)
-    return bias.astype(np.int64 if wide else np.int32)
+    """Biases that, if extreme, do not fit the accumulator or leave no room in it."""
+    dtype = np.dtype(np.int64 if wide else np.int32)
+    if not extreme:
+        return rng.integers(-1000, 1000, channels).astype(dtype)
+    info, half = np.iinfo(dtype), 1 << (bits - 1)
+    ends = [-half - 1, -half, 1 - half, half - 1, half, 3 * half]
+    return np.array(
+        [min(max(int(rng.choice(np.array(ends, object))), info.min), info.max) for _ in range(channels)], dtype
+    )
 
 
 def draw_zero_points(rng: np.random.Generator, dtype: Any, count: int) -> tuple[int, ...]:
@@ -71,7 +76,10 @@ def test_convolutions_accumulate_as_plain_python_does(kind: Any, rng: np.random.
     shape = (int(rng.integers(1, 3)), *(int(n) for n in rng.integers(1, 5, 2)), groups * inputs)
     window, hw = draw_window(rng, shape)
     bits, policy = draw_accumulator(rng, wide=wide)
-    x, w = codes(rng, shape, x_type, extreme=extreme), codes(rng, (outputs, *window.kernel, inputs), w_type, extreme=extreme)
+    x, w = (
+        codes(rng, shape, x_type, extreme=extreme),
+        codes(rng, (outputs, *window.kernel, inputs), w_type, extreme=extreme),
+    )
     width = 2 * bits if wide else bits
     bias = draw_bias(rng, outputs, width, wide=wide, extreme=extreme)
     x_zero, w_zero = draw_zero_points(rng, x_type, 1)[0], draw_zero_points(rng, w_type, outputs)
