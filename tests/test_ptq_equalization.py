@@ -127,7 +127,7 @@ def test_dead_channels_are_left_alone(tiny):
 
 
 def dead_triple(constant: float) -> list[ChainLayer]:
-    """As trained networks have them: channel 1 is always f(constant), its depthwise weights are large, none reads it."""
+    """As trained networks have them: channel 1 is always f(constant), with large depthwise weights."""
     rng = np.random.default_rng(4)
     expand, depthwise, project = (rng.uniform(0.5, 1, s) for s in ((5, 1, 1, 3), (5, 3, 3, 1), (2, 1, 1, 5)))
     expand[1], depthwise[1], project[..., 1] = 1e-20, 56.0, 1e-20
