@@ -145,3 +145,26 @@ def test_matrix_products_accumulate_as_plain_python_does(rng: np.random.Generato
     )
     fast = layout.run(command, result, Level.FUNCTIONAL, hardware)
     np.testing.assert_array_equal(fast.outputs["y"], expected)
+
+
+@pytest.mark.parametrize("policy", list(OverflowPolicy))
+@pytest.mark.parametrize("depthwise", [False, True])
+def test_sums_beyond_sixty_four_bits(policy: OverflowPolicy, depthwise: bool) -> None:
+    """Biases at both ends of int64: sums leave the type that the kernels compute in."""
+    ends = np.iinfo(np.int64)
+    bias = np.array([ends.min, ends.min + 5, 0, ends.max - 5, ends.max], np.int64)
+    x = codes(np.random.default_rng(0), (1, 2, 2, 5), np.int16)
+    w = codes(np.random.default_rng(1), (5, 2, 2, 1 if depthwise else 5), np.int8)
+    layout, window, groups = Layout(), Window((2, 2), (1, 1), (1, 1), 1, 1), 5 if depthwise else 1
+    result = layout.result("y", (1, 3, 3, 5), np.int64)
+    command = Convolve(
+        "layer", "op", layout.input("x", x), layout.constant("w", w), layout.constant("b", bias), result, window,
+        groups, 0, (0,), True, None, TILING,
+    )  # fmt: skip
+    plain = PlainAccumulator(64, policy is OverflowPolicy.SATURATE)
+    expected = convolve(x.astype(np.int64), w.astype(np.int64), bias, window, groups, result.shape, plain)
+    watched = layout.run(command, result, Level.CYCLE, accelerator(32, policy))
+    np.testing.assert_array_equal(watched.outputs["y"], expected)
+    (layer,) = watched.layers
+    assert layer.overflow_events == plain.events > 0
+    assert (layer.accumulator_min, layer.accumulator_max) == (plain.lowest, plain.highest)
