@@ -1,8 +1,8 @@
 """Numba kernels: pure functions of arrays that write into arrays given to them. They know nothing of networks.
 
 A module's name is a grammar: what it does, element types, accumulator, overflow, rounding, as far as each applies
-(`gemm_wrap`, `gemm_watch_saturate_int32`, `requantize_exact`). Multiply-accumulate kernels come in pairs with equal bits:
-`gemm_wrap` is fast; the `gemm_watch_*` modules add one product at a time and report what the accumulators held.
+(`gemm_wrap`, `gemm_watch_saturate_int32`, `requantize_exact`). Multiply-accumulate kernels come in pairs with equal
+bits: `gemm_wrap` is fast; the `gemm_watch_*` modules add one product at a time and report what the accumulators held.
 
 Conventions:
 
