@@ -8,11 +8,12 @@ from integer_graphs import CASES, Draw, clip_by_channel
 from program_interpreter import interpret
 
 from accel_sim import ir
+from accel_sim.arithmetic import derive_table
 from accel_sim.compiler import compile_graph, default_profile
 from accel_sim.errors import CompileError
 from accel_sim.hardware import load_hardware, preset_names
 from accel_sim.ir import ElementType, Graph, ModelFormat, Node, QuantParams, Tensor
-from accel_sim.numerics import ONNXRUNTIME, PAPER, POWER_OF_TWO, TFLITE, derive_table
+from accel_sim.numerics import ONNXRUNTIME, PAPER, POWER_OF_TWO, TFLITE
 from accel_sim.program import Convolve, Lookup, Move, format_program, parse_program, verify
 
 EDGE = load_hardware("edge-16x16")

@@ -7,6 +7,12 @@ import numpy as np
 import pytest
 from one_command import Layout, codes, random_cases, tied
 
+from accel_sim.arithmetic import derive_float_transpose_convolution
+from accel_sim.arithmetic.derive_elementwise import derive_elementwise
+from accel_sim.arithmetic.derive_pooling import ReductionLayout, derive_average_pool, derive_mean
+from accel_sim.arithmetic.derive_requantization import derive_requantize
+from accel_sim.arithmetic.derive_resize import derive_bilinear
+from accel_sim.arithmetic.derive_softmax import derive_softmax, softmax_grid
 from accel_sim.ir import (
     RELU,
     RELU6,
@@ -19,13 +25,7 @@ from accel_sim.ir import (
     Softmax,
     TransposeConv2D,
 )
-from accel_sim.numerics.derive_elementwise import derive_elementwise
-from accel_sim.numerics.derive_pooling import ReductionLayout, derive_average_pool, derive_mean
-from accel_sim.numerics.derive_requantization import derive_requantize
-from accel_sim.numerics.derive_resize import derive_bilinear
-from accel_sim.numerics.derive_softmax import derive_softmax, softmax_grid
 from accel_sim.numerics.elementwise import BinaryKind
-from accel_sim.numerics.float_convolution import derive_float_transpose_convolution
 from accel_sim.numerics.profiles import PROFILES, Arithmetic, UnsupportedByProfileError
 from accel_sim.numerics.softmax import RealSoftmax
 from accel_sim.program import (

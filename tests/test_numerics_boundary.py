@@ -10,18 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numerics_draws import grids, often, power_of_two_grids
 
+from accel_sim.arithmetic import activation_bounds, dequantize, pad_code, quantize_real
 from accel_sim.ir import NO_ACTIVATION, RELU, RELU6, RELU_N1_TO_1, Activation, QuantParams
-from accel_sim.numerics import (
-    ONNXRUNTIME,
-    PAPER,
-    POWER_OF_TWO,
-    PROFILES,
-    TFLITE,
-    activation_bounds,
-    dequantize,
-    pad_code,
-    quantize_real,
-)
+from accel_sim.numerics import ONNXRUNTIME, PAPER, POWER_OF_TWO, PROFILES, TFLITE
 
 REALS = often(st.integers(-600, 600).map(lambda k: k / 64), st.floats(-300, 300, width=32))
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numerics_draws import grids, power_of_two_grids
 
+from accel_sim.arithmetic import activation_bounds, derive_elementwise
 from accel_sim.ir import NO_ACTIVATION, RELU, RELU6, QuantParams
 from accel_sim.numerics import (
     ONNXRUNTIME,
@@ -22,8 +23,6 @@ from accel_sim.numerics import (
     FloatProduct,
     FusedFloatSum,
     UnsupportedByProfileError,
-    activation_bounds,
-    derive_elementwise,
 )
 
 SUMS_AND_PRODUCT = [BinaryKind.ADD, BinaryKind.SUBTRACT, BinaryKind.MULTIPLY]

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numerics_draws import grids
 
+from accel_sim.arithmetic import ReductionLayout, derive_average_pool, derive_mean, needs_equal_grids
 from accel_sim.ir import RELU, AveragePool2D, QuantParams
 from accel_sim.numerics import (
     ONNXRUNTIME,
@@ -18,12 +19,8 @@ from accel_sim.numerics import (
     TFLITE,
     TOSA,
     FloatMean,
-    ReductionLayout,
     SumOrder,
     UnsupportedByProfileError,
-    derive_average_pool,
-    derive_mean,
-    needs_equal_grids,
 )
 
 POOL = AveragePool2D((2, 2))

@@ -5,6 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from accel_sim.arithmetic import (
+    AccumulatorKind,
+    derive_float_transpose_convolution,
+    derive_requantization,
+    needs_equal_grids,
+    unsupported_reason,
+)
 from accel_sim.errors import AccelSimError
 from accel_sim.ir import (
     Add,
@@ -19,22 +26,7 @@ from accel_sim.ir import (
     ResizeBilinear,
     TransposeConv2D,
 )
-from accel_sim.numerics import (
-    LITERT,
-    ONNXRUNTIME,
-    PAPER,
-    POWER_OF_TWO,
-    PROFILES,
-    TFLITE,
-    TOSA,
-    AccumulatorKind,
-    Arithmetic,
-    derive_float_transpose_convolution,
-    derive_requantization,
-    get_profile,
-    needs_equal_grids,
-    unsupported_reason,
-)
+from accel_sim.numerics import LITERT, ONNXRUNTIME, PAPER, POWER_OF_TWO, PROFILES, TFLITE, TOSA, Arithmetic, get_profile
 
 
 def test_profiles_are_found_by_name():

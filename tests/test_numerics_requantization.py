@@ -9,6 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numerics_draws import INT32_MAX, INT32_MIN, grids, int32s, power_of_two_grids, scales
 
+from accel_sim.arithmetic import (
+    AccumulatorKind,
+    derive_requantization,
+    derive_requantize,
+    derive_shift,
+    is_wide_accumulator,
+)
 from accel_sim.ir import NO_ACTIVATION, RELU, ElementType, QuantParams, RequantShift, Tensor
 from accel_sim.numerics import (
     LITERT,
@@ -19,17 +26,12 @@ from accel_sim.numerics import (
     SINGLE_ROUND,
     TFLITE,
     TOSA,
-    AccumulatorKind,
     FixedPointRequantization,
     RationalRequantization,
     Rounding,
     ShiftRequantization,
     TieRule,
     UnsupportedByProfileError,
-    derive_requantization,
-    derive_requantize,
-    derive_shift,
-    is_wide_accumulator,
     quantize_multiplier,
 )
 

@@ -15,8 +15,9 @@ pytest.importorskip("onnxruntime")
 from requantizer_oracles import litert_convolution, litert_fully_connected, onnxruntime_convolution
 from requantizer_probe import INT32, draw_probe, wrapped
 
+from accel_sim.arithmetic import AccumulatorKind, derive_requantization
 from accel_sim.ir import QuantParams
-from accel_sim.numerics import LITERT, ONNXRUNTIME, AccumulatorKind, Rounding, derive_requantization, wrap
+from accel_sim.numerics import LITERT, ONNXRUNTIME, Rounding, wrap
 
 CHANNELS = 4096
 CASES = {

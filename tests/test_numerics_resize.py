@@ -7,17 +7,9 @@ from itertools import product
 import numpy as np
 import pytest
 
+from accel_sim.arithmetic import derive_bilinear, nearest_indices, needs_equal_grids
 from accel_sim.ir import CoordinateMode, NearestRounding, QuantParams, ResizeBilinear, ResizeNearest
-from accel_sim.numerics import (
-    PAPER,
-    PROFILES,
-    TOSA,
-    RescaledBilinear,
-    UnsupportedByProfileError,
-    derive_bilinear,
-    nearest_indices,
-    needs_equal_grids,
-)
+from accel_sim.numerics import PAPER, PROFILES, TOSA, RescaledBilinear, UnsupportedByProfileError
 
 Q = QuantParams.per_tensor(2.0**-3, 5)
 SIZES = [((4, 4), (8, 8)), ((3, 5), (7, 11)), ((7, 6), (3, 2)), ((1, 4), (5, 1)), ((5, 5), (5, 5))]

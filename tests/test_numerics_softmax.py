@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accel_sim.arithmetic import derive_softmax, softmax_grid
 from accel_sim.ir import QuantParams, Softmax
-from accel_sim.numerics import ONNXRUNTIME, PAPER, PROFILES, TFLITE, derive_softmax, softmax_grid
+from accel_sim.numerics import ONNXRUNTIME, PAPER, PROFILES, TFLITE
 
 UNIT = QuantParams.per_tensor(2.0**-8, -128)
 ROWS = st.integers(1, 40).flatmap(lambda n: st.lists(st.integers(-128, 127), min_size=n, max_size=n))

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numerics_draws import grids
 
+from accel_sim.arithmetic import PReluSlope, derive_requantize, derive_table
 from accel_sim.ir import (
     RELU,
     RELU6,
@@ -25,17 +26,7 @@ from accel_sim.ir import (
     Requantize,
     Tanh,
 )
-from accel_sim.numerics import (
-    ONNXRUNTIME,
-    PAPER,
-    POWER_OF_TWO,
-    PROFILES,
-    TFLITE,
-    PReluSlope,
-    UnsupportedByProfileError,
-    derive_requantize,
-    derive_table,
-)
+from accel_sim.numerics import ONNXRUNTIME, PAPER, POWER_OF_TWO, PROFILES, TFLITE, UnsupportedByProfileError
 
 SLOPE = PReluSlope(-40, 2.0**-6, 8)  # -0.75
 FUNCTIONS = {

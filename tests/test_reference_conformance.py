@@ -8,8 +8,9 @@ pytest.importorskip("onnxruntime")
 
 from oracles import onnx_models, tflite_models
 
+from accel_sim.arithmetic import dequantize
 from accel_sim.frontend import load
-from accel_sim.numerics import LITERT, ONNXRUNTIME, dequantize
+from accel_sim.numerics import LITERT, ONNXRUNTIME
 from accel_sim.reference import evaluate_float, evaluate_integer
 
 SEED = 1_806_08342

@@ -5,6 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from accel_sim.arithmetic import (
+    PReluSlope,
+    derive_elementwise,
+    derive_requantize,
+    derive_shift,
+    derive_table,
+    needs_equal_grids,
+)
 from accel_sim.compiler.lowering import Site, same_codes
 from accel_sim.ir import (
     NO_ACTIVATION,
@@ -19,15 +27,7 @@ from accel_sim.ir import (
     Subtract,
     Tensor,
 )
-from accel_sim.numerics import (
-    BinaryKind,
-    PReluSlope,
-    derive_elementwise,
-    derive_requantize,
-    derive_shift,
-    derive_table,
-    needs_equal_grids,
-)
+from accel_sim.numerics import BinaryKind
 from accel_sim.program import Elementwise, Lookup, RequantizeCodes
 
 _KINDS: dict[type[Operator], BinaryKind] = {

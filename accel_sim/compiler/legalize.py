@@ -6,6 +6,7 @@ The rules stand in `matrices`, `pooling`, `elementwise`, `moves` and `resizing`;
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from accel_sim.arithmetic import unsupported_reason
 from accel_sim.compiler.elementwise import (
     lower_binary,
     lower_clip,
@@ -77,7 +78,7 @@ from accel_sim.ir import (
     Transpose,
     TransposeConv2D,
 )
-from accel_sim.numerics import Profile, unsupported_reason
+from accel_sim.numerics import Profile
 
 RULES: dict[type[Operator], Callable[[Site], None]] = {
     Add: lower_binary,

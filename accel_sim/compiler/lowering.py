@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_sim.arithmetic import derive_table
 from accel_sim.errors import CompileError, Fault
 from accel_sim.ir import Graph, Node, Operator, QuantParams, Requantize, Tensor
-from accel_sim.numerics import Profile, derive_table
+from accel_sim.numerics import Profile
 from accel_sim.program import Command, Lookup, Operand, Region
 
 _DEEPEST_TABLE_BITS = 16

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.compiler.lowering import Site
-from accel_sim.ir import NO_ACTIVATION, Activation, ElementType, QuantParams, Tensor
-from accel_sim.numerics import (
+from accel_sim.arithmetic import (
     AccumulatorKind,
-    Requantization,
     derive_float_transpose_convolution,
     derive_requantization,
     is_wide_accumulator,
 )
+from accel_sim.compiler.lowering import Site
+from accel_sim.ir import NO_ACTIVATION, Activation, ElementType, QuantParams, Tensor
+from accel_sim.numerics import Requantization
 from accel_sim.program import Convolve, MatrixMultiply, Operand, Tiling, TransposeConvolve, Window
 
 UNTILED = Tiling(1, 1, 1)

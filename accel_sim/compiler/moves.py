@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from accel_sim.arithmetic import derive_table, pad_code
 from accel_sim.compiler.lowering import Site, same_codes
 from accel_sim.compiler.strides import StridedCopy, dense_strides, simplify
 from accel_sim.ir import Requantize
-from accel_sim.numerics import derive_table, pad_code
 from accel_sim.program import Fill, Gather2D, Move, Operand
 from accel_sim.program.verify_commands import MOST_MOVE_AXES
 

@@ -4,19 +4,12 @@ from math import prod
 
 import numpy as np
 
+from accel_sim.arithmetic import ReductionLayout, activation_bounds, derive_average_pool, derive_mean, needs_equal_grids
 from accel_sim.compiler.lowering import Site
 from accel_sim.compiler.moves import move
 from accel_sim.compiler.strides import dense_strides
 from accel_sim.ir import Tensor
-from accel_sim.numerics import (
-    Arithmetic,
-    MeanRecipe,
-    ReductionLayout,
-    activation_bounds,
-    derive_average_pool,
-    derive_mean,
-    needs_equal_grids,
-)
+from accel_sim.numerics import Arithmetic, MeanRecipe
 from accel_sim.program import FindExtremum, PoolAverage, PoolMaximum, Reduce, Window
 
 

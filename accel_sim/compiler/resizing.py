@@ -1,11 +1,6 @@
 """Rules for resizing and softmax."""
 
-from accel_sim.compiler.lowering import Site
-from accel_sim.compiler.moves import move
-from accel_sim.compiler.strides import dense_strides
-from accel_sim.ir import ElementType, Requantize
-from accel_sim.numerics import (
-    SoftmaxRecipe,
+from accel_sim.arithmetic import (
     derive_bilinear,
     derive_softmax,
     derive_table,
@@ -13,6 +8,11 @@ from accel_sim.numerics import (
     needs_equal_grids,
     softmax_grid,
 )
+from accel_sim.compiler.lowering import Site
+from accel_sim.compiler.moves import move
+from accel_sim.compiler.strides import dense_strides
+from accel_sim.ir import ElementType, Requantize
+from accel_sim.numerics import SoftmaxRecipe
 from accel_sim.program import ApplySoftmax, Gather2D, Interpolate, Operand
 
 

@@ -1,20 +1,8 @@
 """The arithmetic of integer inference as an executable specification on unbounded integers.
 
-`derive_*` turn grids into recipes; `apply` of a recipe turns codes into codes. See README.md for the scheme.
+`apply` of a recipe turns codes into codes; `accel_sim.arithmetic` derives recipes from grids. See README.md.
 """
 
-from accel_sim.numerics.boundary import activation_bounds, dequantize, pad_code, quantize_real
-from accel_sim.numerics.derive_elementwise import derive_elementwise
-from accel_sim.numerics.derive_pooling import ReductionLayout, derive_average_pool, derive_mean
-from accel_sim.numerics.derive_requantization import (
-    AccumulatorKind,
-    derive_requantization,
-    derive_requantize,
-    derive_shift,
-    is_wide_accumulator,
-)
-from accel_sim.numerics.derive_resize import derive_bilinear, nearest_indices
-from accel_sim.numerics.derive_softmax import derive_softmax, softmax_grid
 from accel_sim.numerics.elementwise import (
     BinaryKind,
     CodeExtremum,
@@ -26,7 +14,7 @@ from accel_sim.numerics.elementwise import (
     Product,
     RationalSum,
 )
-from accel_sim.numerics.float_convolution import FloatConvolution, derive_float_transpose_convolution
+from accel_sim.numerics.float_convolution import FloatConvolution
 from accel_sim.numerics.integers import Integers, unbounded, wrap, wrap32
 from accel_sim.numerics.multipliers import (
     quantize_multiplier,
@@ -80,16 +68,7 @@ from accel_sim.numerics.resize import (
     RawFloatBilinear,
     RescaledBilinear,
 )
-from accel_sim.numerics.softmax import (
-    FixedPointSoftmax,
-    FloatTableSoftmax,
-    RealSoftmax,
-    SoftmaxRecipe,
-    TableSoftmax16,
-)
-from accel_sim.numerics.support import needs_equal_grids, unsupported_reason
-from accel_sim.numerics.table_slope import PReluSlope
-from accel_sim.numerics.tables import TABLE_OPERATORS, derive_table
+from accel_sim.numerics.softmax import FixedPointSoftmax, FloatTableSoftmax, RealSoftmax, SoftmaxRecipe, TableSoftmax16
 
 __all__ = [
     "LITERT",
@@ -98,10 +77,8 @@ __all__ = [
     "POWER_OF_TWO",
     "PROFILES",
     "SINGLE_ROUND",
-    "TABLE_OPERATORS",
     "TFLITE",
     "TOSA",
-    "AccumulatorKind",
     "Arithmetic",
     "AverageRecipe",
     "BilinearRecipe",
@@ -126,7 +103,6 @@ __all__ = [
     "Integers",
     "InterpolationAxis",
     "MeanRecipe",
-    "PReluSlope",
     "Product",
     "Profile",
     "RationalAverage",
@@ -135,7 +111,6 @@ __all__ = [
     "RawFloatBilinear",
     "RealSoftmax",
     "ReciprocalAverage",
-    "ReductionLayout",
     "Requantization",
     "RescaledBilinear",
     "Rounding",
@@ -148,32 +123,13 @@ __all__ = [
     "TruncatingAverage",
     "UnknownProfileError",
     "UnsupportedByProfileError",
-    "activation_bounds",
-    "dequantize",
-    "derive_average_pool",
-    "derive_bilinear",
-    "derive_elementwise",
-    "derive_float_transpose_convolution",
-    "derive_mean",
-    "derive_requantization",
-    "derive_requantize",
-    "derive_shift",
-    "derive_softmax",
-    "derive_table",
     "exact_ratio",
     "get_profile",
-    "is_wide_accumulator",
-    "nearest_indices",
-    "needs_equal_grids",
-    "pad_code",
     "quantize_multiplier",
-    "quantize_real",
     "single_round_multiplier",
-    "softmax_grid",
     "tosa_multiplier",
     "tosa_multiplier_16",
     "unbounded",
-    "unsupported_reason",
     "wrap",
     "wrap32",
 ]

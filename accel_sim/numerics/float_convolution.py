@@ -5,18 +5,55 @@ sgemm, then col2im). `apply_transposed` is that order.
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.ir import Activation, QuantParams, TransposeConv2D
 from accel_sim.numerics.floats import fused_multiply_add, quantize_float32
 from accel_sim.numerics.integers import Integers, is_int64, unbounded
-from accel_sim.numerics.profiles import Arithmetic, Profile
 from accel_sim.numerics.requantization import as_int64
 
 _BLOCK = 128  # input channels of one chain of fused multiply-adds
 Float32s = NDArray[np.float32]
+
+
+class BorderBefore(Protocol):
+    """Padding before the first row and column."""
+
+    @property
+    def top(self) -> int:
+        """Rows before the first."""
+        ...
+
+    @property
+    def left(self) -> int:
+        """Columns before the first."""
+        ...
+
+
+class TransposedGeometry(Protocol):
+    """What of a transposed convolution the arithmetic needs: strides and dilations (y, x), padding, groups."""
+
+    @property
+    def strides(self) -> tuple[int, int]:
+        """Output step of an input step."""
+        ...
+
+    @property
+    def dilations(self) -> tuple[int, int]:
+        """Output step of a kernel step."""
+        ...
+
+    @property
+    def padding(self) -> BorderBefore:
+        """Cropped from the output."""
+        ...
+
+    @property
+    def groups(self) -> int:
+        """Channel groups."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -56,7 +93,7 @@ class FloatConvolution:
         x: Integers,
         weights: Integers,
         bias: Integers | None,
-        op: TransposeConv2D,
+        op: TransposedGeometry,
         out_hw: tuple[int, int],
     ) -> Integers:
         """Codes [N,Ho,Wo,Co] of codes x [N,H,W,Ci], weights [Co,kh,kw,Ci/groups], bias [Co] or None."""
@@ -69,7 +106,7 @@ class FloatConvolution:
         x: NDArray[np.int64],
         weights: NDArray[np.int64],
         bias: Integers | None,
-        op: TransposeConv2D,
+        op: TransposedGeometry,
         out_hw: tuple[int, int],
     ) -> NDArray[np.int64]:
         real_x = (x - self.input_zero_point).astype(np.float32) * np.float32(self.input_scale)
@@ -82,44 +119,6 @@ class FloatConvolution:
             y = y + as_int64(bias).astype(np.float32) * np.array(self.bias_scale, np.float32)
         y = np.minimum(np.maximum(y, np.float32(self.clip_low)), np.float32(self.clip_high))
         return quantize_float32(y, self.scale, self.zero_point, self.low, self.high)
-
-
-def derive_float_transpose_convolution(
-    profile: Profile,
-    op: TransposeConv2D,
-    x: QuantParams,
-    w: QuantParams,
-    bias: QuantParams | None,
-    y: QuantParams,
-) -> FloatConvolution | None:
-    """The recipe of a transposed convolution in float32; None where the profile computes it with integers.
-
-    A bias without grid lies at s_x * s_w.
-    """
-    if profile.requantization is not Arithmetic.FLOAT32:
-        return None
-    with np.errstate(over="ignore", under="ignore"):
-        natural = np.float32(x.scale[0]) * np.array(w.scale, np.float32)
-    bias_scale = bias.scale if bias else tuple(float(s) for s in natural)
-    low, high = _clip(op.activation)
-    return FloatConvolution(
-        x.scale[0],
-        x.zero_point[0],
-        w.scale,
-        w.zero_point,
-        bias_scale,
-        y.scale[0],
-        y.zero_point[0],
-        y.low,
-        y.high,
-        low,
-        high,
-    )
-
-
-def _clip(activation: Activation) -> tuple[float, float]:
-    high = activation.high
-    return activation.low, max(high) if isinstance(high, tuple) else high
 
 
 def _products(x: Float32s, w: Float32s) -> Float32s:
@@ -151,7 +150,7 @@ def _sum_of_groups(terms: Float32s) -> Float32s:
     return np.zeros(terms.shape[:-1], np.float32) if total is None else total
 
 
-def _spread(products: Float32s, op: TransposeConv2D, out_hw: tuple[int, int]) -> Float32s:
+def _spread(products: Float32s, op: TransposedGeometry, out_hw: tuple[int, int]) -> Float32s:
     """Each product added at its output pixel, kernel position by kernel position (col2im): [N,Ho,Wo,Co]."""
     n, height, width, channels, kernel_height, kernel_width = products.shape
     y = np.zeros((n, *out_hw, channels), np.float32)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_sim.arithmetic import quantize_real, unsupported_reason
 from accel_sim.errors import Fault, GraphError
 from accel_sim.ir import (
     Add,
@@ -40,7 +41,7 @@ from accel_sim.ir import (
     Tanh,
     TransposeConv2D,
 )
-from accel_sim.numerics import Profile, UnsupportedByProfileError, quantize_real, unsupported_reason
+from accel_sim.numerics import Profile, UnsupportedByProfileError
 from accel_sim.reference import integer_elementwise, integer_matrix, integer_pooling
 from accel_sim.reference.integer_context import Codes, Site
 from accel_sim.reference.movement import MOVEMENTS, move

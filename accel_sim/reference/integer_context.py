@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_sim.arithmetic import derive_requantize, derive_table
 from accel_sim.errors import Fault, GraphError
 from accel_sim.ir import Graph, Node, QuantParams, Requantize, Tensor
-from accel_sim.numerics import Profile, derive_requantize, derive_table
+from accel_sim.numerics import Profile
 
 Codes = NDArray[np.int64]
 Array = NDArray[Any]

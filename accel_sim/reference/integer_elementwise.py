@@ -2,6 +2,15 @@
 
 import numpy as np
 
+from accel_sim.arithmetic import (
+    PReluSlope,
+    derive_bilinear,
+    derive_elementwise,
+    derive_shift,
+    derive_table,
+    needs_equal_grids,
+    pad_code,
+)
 from accel_sim.ir import (
     NO_ACTIVATION,
     Add,
@@ -16,16 +25,7 @@ from accel_sim.ir import (
     ResizeBilinear,
     Subtract,
 )
-from accel_sim.numerics import (
-    BinaryKind,
-    PReluSlope,
-    derive_bilinear,
-    derive_elementwise,
-    derive_shift,
-    derive_table,
-    needs_equal_grids,
-    pad_code,
-)
+from accel_sim.numerics import BinaryKind
 from accel_sim.reference.integer_context import Codes, Site, requantized
 from accel_sim.reference.movement import pad as pad_array
 

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.ir import Activation, Conv2D, FullyConnected, MatMul, TransposeConv2D
-from accel_sim.numerics import (
+from accel_sim.arithmetic import (
     AccumulatorKind,
     derive_float_transpose_convolution,
     derive_requantization,
     is_wide_accumulator,
-    wrap,
 )
+from accel_sim.ir import Activation, Conv2D, FullyConnected, MatMul, TransposeConv2D
+from accel_sim.numerics import wrap
 from accel_sim.reference.geometry import convolve, convolve_transposed
 from accel_sim.reference.integer_context import Codes, Site
 

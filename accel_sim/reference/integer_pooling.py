@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from accel_sim.ir import AveragePool2D, GlobalAveragePool2D, MaxPool2D, Mean, Softmax
-from accel_sim.numerics import (
+from accel_sim.arithmetic import (
     ReductionLayout,
     activation_bounds,
     derive_average_pool,
@@ -12,6 +11,7 @@ from accel_sim.numerics import (
     needs_equal_grids,
     softmax_grid,
 )
+from accel_sim.ir import AveragePool2D, GlobalAveragePool2D, MaxPool2D, Mean, Softmax
 from accel_sim.reference.geometry import pad_image, windows
 from accel_sim.reference.integer_context import Codes, Site, requantized
 

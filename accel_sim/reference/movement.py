@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_sim.arithmetic import nearest_indices
 from accel_sim.ir import (
     ArgMax,
     DepthToSpace,
@@ -19,7 +20,6 @@ from accel_sim.ir import (
     Tensor,
     Transpose,
 )
-from accel_sim.numerics import nearest_indices
 
 Array = NDArray[Any]
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from accel_sim.arithmetic import derive_shift
 from accel_sim.ir import (
     Activation,
     Add,
@@ -27,7 +28,6 @@ from accel_sim.ir import (
     Subtract,
     Tanh,
 )
-from accel_sim.numerics import derive_shift
 from accel_sim.reference.movement import pad as pad_array
 from accel_sim.reference.real_context import Reals, RealSite
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from accel_sim.arithmetic import derive_bilinear
 from accel_sim.ir import (
     NO_ACTIVATION,
     Activation,
@@ -20,7 +21,7 @@ from accel_sim.ir import (
     ResizeBilinear,
     TransposeConv2D,
 )
-from accel_sim.numerics import PAPER, RescaledBilinear, derive_bilinear
+from accel_sim.numerics import PAPER, RescaledBilinear
 from accel_sim.reference.geometry import convolve, convolve_transposed, pad_image, windows
 from accel_sim.reference.real_context import Reals, RealSite
 from accel_sim.reference.real_operators import activated

@@ -9,6 +9,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_sim.arithmetic.table_exact import exact_table
+from accel_sim.arithmetic.table_fixed_point import fixed_point_table
+from accel_sim.arithmetic.table_float32 import float32_table
+from accel_sim.arithmetic.table_slope import PReluSlope
 from accel_sim.ir import (
     Clip,
     Concat,
@@ -23,10 +27,6 @@ from accel_sim.ir import (
     Tanh,
 )
 from accel_sim.numerics.profiles import Arithmetic, Profile, refuse
-from accel_sim.numerics.table_exact import exact_table
-from accel_sim.numerics.table_fixed_point import fixed_point_table
-from accel_sim.numerics.table_float32 import float32_table
-from accel_sim.numerics.table_slope import PReluSlope
 
 TABLE_OPERATORS: tuple[type[Operator], ...] = (
     Clip,

@@ -12,8 +12,8 @@ from math import lcm
 
 import numpy as np
 
+from accel_sim.arithmetic.derive_requantization import fixed_point_requantization, rational_requantization
 from accel_sim.ir import CoordinateMode, NearestRounding, QuantParams, ResizeBilinear, ResizeNearest
-from accel_sim.numerics.derive_requantization import fixed_point_requantization, rational_requantization
 from accel_sim.numerics.floats import round_half_away_scalar
 from accel_sim.numerics.profiles import Arithmetic, Profile, refuse
 from accel_sim.numerics.requantization import Requantization

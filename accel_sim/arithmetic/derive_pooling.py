@@ -6,15 +6,15 @@ from math import prod
 
 import numpy as np
 
-from accel_sim.ir import AveragePool2D, QuantParams
-from accel_sim.numerics.boundary import activation_bounds
-from accel_sim.numerics.derive_requantization import (
+from accel_sim.arithmetic.boundary import activation_bounds
+from accel_sim.arithmetic.derive_requantization import (
     fixed_point_multiplier,
     fixed_point_requantization,
     fixed_point_rounding,
     is_power_of_two,
     rational_requantization,
 )
+from accel_sim.ir import AveragePool2D, QuantParams
 from accel_sim.numerics.pooling import (
     AverageRecipe,
     FloatAverage,

@@ -5,15 +5,15 @@ from math import lcm
 
 import numpy as np
 
-from accel_sim.ir import NO_ACTIVATION, Activation, QuantParams
-from accel_sim.numerics.boundary import activation_bounds
-from accel_sim.numerics.derive_requantization import (
+from accel_sim.arithmetic.boundary import activation_bounds
+from accel_sim.arithmetic.derive_requantization import (
     exact_requantization,
     fixed_point_multiplier,
     fixed_point_requantization,
     fixed_point_rounding,
     is_power_of_two,
 )
+from accel_sim.ir import NO_ACTIVATION, Activation, QuantParams
 from accel_sim.numerics.elementwise import (
     BinaryKind,
     CodeExtremum,

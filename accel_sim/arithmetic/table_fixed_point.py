@@ -5,6 +5,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_sim.arithmetic.boundary import activation_bounds
+from accel_sim.arithmetic.derive_requantization import fixed_point_requantization
+from accel_sim.arithmetic.hard_swish import hard_swish
+from accel_sim.arithmetic.table_float32 import divided_table, real_function, reciprocal_table
+from accel_sim.arithmetic.table_slope import PReluSlope
 from accel_sim.ir import (
     NO_ACTIVATION,
     Activation,
@@ -20,14 +25,9 @@ from accel_sim.ir import (
     Requantize,
     Tanh,
 )
-from accel_sim.numerics.boundary import activation_bounds
-from accel_sim.numerics.derive_requantization import fixed_point_requantization
 from accel_sim.numerics.floats import round_half_away
-from accel_sim.numerics.hard_swish import hard_swish
 from accel_sim.numerics.interpolated import Grid16, interpolate, logistic_16, sample, tanh_16
 from accel_sim.numerics.profiles import Arithmetic, Profile
-from accel_sim.numerics.table_float32 import divided_table, real_function, reciprocal_table
-from accel_sim.numerics.table_slope import PReluSlope
 
 Table = NDArray[np.int64]
 _F = np.float32

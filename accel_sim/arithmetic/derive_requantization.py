@@ -8,8 +8,8 @@ from fractions import Fraction
 
 import numpy as np
 
+from accel_sim.arithmetic.boundary import activation_bounds
 from accel_sim.ir import NO_ACTIVATION, Activation, ElementType, QuantParams, RequantShift, Tensor
-from accel_sim.numerics.boundary import activation_bounds
 from accel_sim.numerics.multipliers import (
     quantize_multiplier,
     single_round_multiplier,

@@ -10,6 +10,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_sim.arithmetic.table_slope import PReluSlope
 from accel_sim.ir import (
     Clip,
     Concat,
@@ -25,7 +26,6 @@ from accel_sim.ir import (
 )
 from accel_sim.numerics.floats import dequantize_float32, quantize_float32, round_half_away
 from accel_sim.numerics.profiles import Arithmetic, Profile
-from accel_sim.numerics.table_slope import PReluSlope
 from accel_sim.numerics.transcendental import exponential, hyperbolic_tangent, logistic
 
 _F = np.float32

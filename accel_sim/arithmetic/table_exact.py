@@ -7,6 +7,8 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_sim.arithmetic.boundary import activation_bounds
+from accel_sim.arithmetic.table_slope import PReluSlope
 from accel_sim.ir import (
     Clip,
     Concat,
@@ -20,9 +22,7 @@ from accel_sim.ir import (
     Requantize,
     Tanh,
 )
-from accel_sim.numerics.boundary import activation_bounds
 from accel_sim.numerics.profiles import Arithmetic, Profile, refuse
-from accel_sim.numerics.table_slope import PReluSlope
 from accel_sim.numerics.transcendental import hyperbolic_tangent, logistic
 
 Real = Callable[[Fraction], Fraction]
