@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from accel_sim.arithmetic.boundary import quantize_real
 from accel_sim.errors import Fault, InputError
 from accel_sim.ir import QuantParams
-from accel_sim.numerics.boundary import quantize_real
 from accel_sim.numerics.profiles import Profile, get_profile
 from accel_sim.program import Port, Program
 from accel_sim.sim.memory import Array
