@@ -14,6 +14,8 @@ from accel_sim.hardware import (
     GridConfig,
     MemoryConfig,
     OverflowPolicy,
+    TimingConfig,
+    TimingModel,
     VectorConfig,
     all_keys,
     load_hardware,
@@ -50,7 +52,11 @@ def test_the_presets_are_the_documented_ones():
     assert set(preset_names()) == {
         "edge-16x16",
         "gemmini-16x16",
+        "nvdla-1024",
         "nvdla-2048",
+        "nvdla-256",
+        "nvdla-512",
+        "nvdla-64",
         "paper-4x4",
         "scalesim-32x32",
         "tpu-v1",
@@ -247,6 +253,7 @@ def test_arbitrary_overrides_give_a_configuration_or_a_hardware_error(pairs):
         ),
         vector=st.builds(VectorConfig, lanes=st.integers(1, 99), post_processing_lanes=st.integers(1, 99)),
         accumulator=st.builds(AccumulatorConfig, bits=st.integers(8, 32), overflow=st.sampled_from(OverflowPolicy)),
+        timing=st.sampled_from((TimingConfig(), TimingConfig(TimingModel.NVDLA, winograd=True))),
     )
 )
 def test_toml_round_trip(config):

@@ -8,6 +8,8 @@ from accel_sim.hardware.config import (
     GridConfig,
     MemoryConfig,
     OverflowPolicy,
+    TimingConfig,
+    TimingModel,
     VectorConfig,
 )
 from accel_sim.hardware.load import DEFAULT_HARDWARE, load_hardware, parse_hardware, preset_names
@@ -22,6 +24,8 @@ __all__ = [
     "GridConfig",
     "MemoryConfig",
     "OverflowPolicy",
+    "TimingConfig",
+    "TimingModel",
     "VectorConfig",
     "all_keys",
     "load_hardware",

@@ -143,6 +143,32 @@ class EnergyConfig:
         _refuse(range_faults(self), "energy")
 
 
+class TimingModel(Enum):
+    """How long commands take. The bytes they compute do not depend on it."""
+
+    GRID = "grid"
+    """The PE grid's closed forms, double-buffered transfers, post-processing: any accelerator of this file's parts."""
+    NVDLA = "nvdla"
+    """NVIDIA's public performance sheet: each layer takes the longer of its MAC and its DRAM cycles."""
+
+
+@dataclass(frozen=True)
+class TimingConfig:
+    """How time is modelled.
+
+    Attributes:
+        model: see TimingModel.
+        winograd: NVDLA only: stride-1 3x3 convolutions take 4 of 9 multiplications, and 4x4 weights for each 3x3.
+    """
+
+    model: TimingModel = TimingModel.GRID
+    winograd: bool = False
+
+    def __post_init__(self) -> None:
+        if self.winograd and self.model is not TimingModel.NVDLA:
+            _refuse([Fault("winograd", "true", "is only for model nvdla", "remove it or set timing.model")], "timing")
+
+
 @dataclass(frozen=True)
 class AcceleratorConfig:
     """One accelerator.
@@ -151,7 +177,7 @@ class AcceleratorConfig:
         name: for people and reports.
         description: what it is. source: where its numbers come from.
         clock_mhz: turns cycles into seconds.
-        grid, accumulator, memory, vector, energy: its parts.
+        grid, accumulator, memory, vector, energy: its parts. timing: how their time is modelled.
 
     Raises:
         HardwareError: a value out of range, or an on-chip memory that cannot hold the smallest tile of int8 operands.
@@ -164,6 +190,7 @@ class AcceleratorConfig:
     vector: VectorConfig = field(kw_only=True)
     accumulator: AccumulatorConfig = field(default_factory=AccumulatorConfig, kw_only=True)
     energy: EnergyConfig = field(default_factory=EnergyConfig, kw_only=True)
+    timing: TimingConfig = field(default_factory=TimingConfig, kw_only=True)
     description: str = ""
     source: str = ""
 

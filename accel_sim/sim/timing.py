@@ -6,12 +6,15 @@ Nothing here looks at data: time follows from the command (shapes, tiling, recip
 - Everything else: `timing_vector`, a stream through the vector unit or the DMA.
 - Transfers beside computation: `timing_transfers`. Energy: `timing_energy`.
 
+- Accelerators whose makers publish their own model (`timing.model`): `timing_nvdla`.
+
 Commands run one after the other: the first transfer of a command does not overlap the previous command.
 """
 
-from accel_sim.hardware import AcceleratorConfig
+from accel_sim.hardware import AcceleratorConfig, TimingModel
 from accel_sim.program import Command, Convolve, MatrixMultiply, Program, TransposeConvolve
 from accel_sim.sim.timing_matrix import time_matrix
+from accel_sim.sim.timing_nvdla import time_nvdla, time_nvdla_commands
 from accel_sim.sim.timing_types import CommandTiming
 from accel_sim.sim.timing_vector import time_vector
 
@@ -19,7 +22,9 @@ __all__ = ["CommandTiming", "time_command", "time_program"]
 
 
 def time_command(command: Command, hardware: AcceleratorConfig) -> CommandTiming:
-    """Cycles, traffic and energy of one command."""
+    """Cycles, traffic and energy of one command by itself."""
+    if hardware.timing.model is TimingModel.NVDLA:
+        return time_nvdla(command, hardware)
     if isinstance(command, Convolve | TransposeConvolve | MatrixMultiply):
         return time_matrix(command, hardware)
     return time_vector(command, hardware)
@@ -27,4 +32,6 @@ def time_command(command: Command, hardware: AcceleratorConfig) -> CommandTiming
 
 def time_program(program: Program, hardware: AcceleratorConfig) -> tuple[CommandTiming, ...]:
     """The timing of each command, in order; their sum is the network's latency for one run of its own batch."""
+    if hardware.timing.model is TimingModel.NVDLA:
+        return time_nvdla_commands(program.commands, hardware, [port.operand for port in program.outputs])
     return tuple(time_command(command, hardware) for command in program.commands)
