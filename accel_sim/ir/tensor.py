@@ -50,7 +50,7 @@ class Tensor:
         name: unique in the graph; the file's own name where the file has one.
         shape: stored shape (NHWC for rank 4; OHWI for convolution weights); all axes >= 0 and known.
         element: storage type.
-        quant: the grid of an integer tensor that stands for real numbers; None for floats, indices and raw accumulators.
+        quant: the grid of an integer tensor that stands for real numbers; None for floats, indices, raw accumulators.
         data: constant contents (C-contiguous, read-only, of `shape` and `element`), or None for an activation.
         file_axes: stored axis i is axis file_axes[i] of the file, so stored = file.transpose(file_axes);
             () means the same order.
