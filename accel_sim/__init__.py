@@ -19,7 +19,17 @@ if TYPE_CHECKING:
     from accel_sim.analysis.mismatch import MismatchReport, TensorMismatch
     from accel_sim.analysis.overflow import LayerOverflow, OverflowReport
     from accel_sim.analysis.samples import random_inputs
-    from accel_sim.api import compare, compile, inspect, load, overflow, quantize, run, write_onnx
+    from accel_sim.api import (
+        compare,
+        compile,
+        inspect,
+        load,
+        overflow,
+        quantize,
+        quantize_with_report,
+        run,
+        write_onnx,
+    )
     from accel_sim.errors import (
         AccelSimError,
         CompileError,
@@ -36,7 +46,7 @@ if TYPE_CHECKING:
     from accel_sim.ir import Graph, Node, QuantParams, Tensor
     from accel_sim.numerics.profiles import PROFILES, Profile, get_profile
     from accel_sim.program import Program
-    from accel_sim.quantization import Recipe
+    from accel_sim.quantization import QuantizationReport, Quantized, Recipe
     from accel_sim.report.json_form import to_json
     from accel_sim.report.run_report import RunReport
     from accel_sim.report.terminal.pages import to_text
@@ -48,7 +58,17 @@ _MODULES = {
     "accel_sim.analysis.mismatch": ["MismatchReport", "TensorMismatch"],
     "accel_sim.analysis.overflow": ["LayerOverflow", "OverflowReport"],
     "accel_sim.analysis.samples": ["random_inputs"],
-    "accel_sim.api": ["compare", "compile", "inspect", "load", "overflow", "quantize", "run", "write_onnx"],
+    "accel_sim.api": [
+        "compare",
+        "compile",
+        "inspect",
+        "load",
+        "overflow",
+        "quantize",
+        "quantize_with_report",
+        "run",
+        "write_onnx",
+    ],
     "accel_sim.errors": [
         "AccelSimError",
         "CompileError",
@@ -65,7 +85,7 @@ _MODULES = {
     "accel_sim.ir": ["Graph", "Node", "QuantParams", "Tensor"],
     "accel_sim.numerics.profiles": ["PROFILES", "Profile", "get_profile"],
     "accel_sim.program": ["Program"],
-    "accel_sim.quantization": ["Recipe"],
+    "accel_sim.quantization": ["QuantizationReport", "Quantized", "Recipe"],
     "accel_sim.report.json_form": ["to_json"],
     "accel_sim.report.run_report": ["RunReport"],
     "accel_sim.report.terminal.pages": ["to_text"],
@@ -97,6 +117,8 @@ __all__ = [
     "ProgramError",
     "QuantParams",
     "QuantizationError",
+    "QuantizationReport",
+    "Quantized",
     "Recipe",
     "RunReport",
     "RunResult",
@@ -113,6 +135,7 @@ __all__ = [
     "overflow",
     "preset_names",
     "quantize",
+    "quantize_with_report",
     "random_inputs",
     "run",
     "to_json",

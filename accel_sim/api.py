@@ -25,7 +25,8 @@ from accel_sim.program import Program
 from accel_sim.sim.result import Level, RunResult
 
 if TYPE_CHECKING:
-    from accel_sim.quantization import Recipe
+    from accel_sim.quantization import Quantized, Recipe
+    from accel_sim.quantization.calibration import Calibration
     from accel_sim.report.inspection import Inspection
 
 Array = NDArray[np.generic]
@@ -53,7 +54,7 @@ def load(source: str | os.PathLike[str] | bytes) -> Graph:
 
 def quantize(
     graph: Graph,
-    calibration: Array | Mapping[str, Array],
+    calibration: "Calibration | None" = None,
     recipe: "str | os.PathLike[str] | Recipe" = "standard",
 ) -> Graph:
     """A float graph as an integer one, by post-training quantization (white paper, section 3).
@@ -61,17 +62,38 @@ def quantize(
     Args:
         graph: a float graph.
         calibration: real inputs, float32, in the file's layout, first axis = samples; a mapping by input name, or the
-            array itself for a network with one input.
-        recipe: a recipe's name, a TOML file or a Recipe.
+            array itself for a network with one input; an iterable of either; an .npz file or a folder of .npy files.
+            None for recipes that need no data.
+        recipe: a recipe's name ("standard", "fast", "data-free", "minmax"), a TOML file or a Recipe.
 
     Raises:
         QuantizationError: a graph, recipe or calibration set that cannot be used.
     """
+    return quantize_with_report(graph, calibration, recipe).graph
+
+
+def quantize_with_report(
+    graph: Graph,
+    calibration: "Calibration | None" = None,
+    recipe: "str | os.PathLike[str] | Recipe" = "standard",
+    *,
+    overrides: tuple[str, ...] = (),
+    progress: "Callable[[str, int, int | None], None] | None" = None,
+) -> "Quantized":
+    """`quantize`, with what was done, in which order, and what it did to each layer's error.
+
+    Args:
+        graph: as for `quantize`.
+        calibration: as for `quantize`.
+        recipe: as for `quantize`.
+        overrides: changes of the recipe, such as "weights.bits=4".
+        progress: called with the stage, and how much of it is done, and how much there is if that is known.
+    """
     from accel_sim.quantization import get_recipe
-    from accel_sim.quantization import quantize as run_recipe
+    from accel_sim.quantization import quantize_with_report as run_recipe
 
     named = recipe if not isinstance(recipe, os.PathLike) else Path(recipe)
-    return run_recipe(graph, _by_name(graph, calibration), get_recipe(named))
+    return run_recipe(graph, calibration, get_recipe(named, overrides), progress=progress)
 
 
 def write_onnx(graph: Graph, path: str | os.PathLike[str] | None = None) -> bytes:

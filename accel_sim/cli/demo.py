@@ -37,7 +37,7 @@ def _demonstrate(hardware: AcceleratorConfig, threads: int | None) -> DemoReport
     images, labels = demo_data.heldout()
     with stage("quantizing"):
         network = api.load(demo_data.network_path())
-        quantized = api.quantize(network, demo_data.calibration())
+        quantized = api.quantize(network, demo_data.calibration(), "fast")
         inputs, source = {quantized.inputs[0]: images}, f"{len(images)} held-out digits"
     with stage("compiling"):
         program = api.compile(quantized, hardware, _PROFILE)

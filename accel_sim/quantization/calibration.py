@@ -20,7 +20,8 @@ Sample = dict[str, NDArray[np.float32]]
 Batch = NDArray[Any] | Mapping[str, NDArray[Any]]
 Calibration = Batch | Iterable[Batch] | str | Path
 """Float arrays in the file's own layout (NCHW for ONNX) whose first axis is any multiple of the input's: an array (for
-a graph with one input), a dictionary by input name, an iterable of either, or the path of an .npz file."""
+a graph with one input), a dictionary by input name, an iterable of either, the path of an .npz file, or of a folder of
+.npy files, each an array, taken in the order of their names."""
 
 
 def samples(graph: Graph, calibration: Calibration) -> Iterator[Sample]:
@@ -58,13 +59,14 @@ def sample_count(graph: Graph, calibration: Calibration) -> int | None:
 
 def _batches(calibration: Calibration) -> Iterator[Any]:
     if isinstance(calibration, str | Path):
-        yield load_npz(Path(calibration))
+        path = Path(calibration)
+        yield from map(_load_npy, sorted(path.glob("*.npy"))) if path.is_dir() else [load_npz(path)]
     elif isinstance(calibration, np.ndarray | Mapping):
         yield calibration
     elif isinstance(calibration, Iterable):
         yield from calibration
     else:
-        rule = "is an array, a dictionary of arrays, an iterable of these, or the path of an .npz file"
+        rule = "is an array, a dictionary of arrays, an iterable of these, an .npz file, or a folder of .npy files"
         raise QuantizationError("quantization", [Fault("calibration", type(calibration).__name__, rule)])
 
 
@@ -83,6 +85,13 @@ def load_npz(path: Path) -> dict[str, NDArray[Any]]:
     except (OSError, ValueError, EOFError, BadZipFile, KeyError, NotImplementedError) as error:
         fault = Fault(str(path), str(error) or type(error).__name__, "is a readable .npz file of named arrays")
         raise QuantizationError("quantization", [fault]) from None
+
+
+def _load_npy(path: Path) -> NDArray[Any]:
+    try:
+        return np.asarray(np.load(path, allow_pickle=False))
+    except (OSError, ValueError, EOFError) as error:
+        raise QuantizationError("quantization", [Fault(str(path), str(error), "is a readable .npy file")]) from None
 
 
 def _named(graph: Graph, batch: Any) -> dict[str, Any]:

@@ -154,7 +154,7 @@ class _Work:
         self._absorb()
         reference = FloatRunner(self._graph)
         nearest = nearest_weights(self._graph, self._recipe)
-        self._measure("weights", reference, self._with_weights(nearest, {}))
+        self._measure("weight ranges", reference, self._with_weights(nearest, {}))
         self._note_weights(nearest)
         fitted = self._fitted(nearest)
         weights = {name: layer.weights for name, layer in fitted.items()}

@@ -75,11 +75,9 @@ def _link(graph: Graph, uses: Uses, node: Node, activation: Activation) -> Link 
         reader = uses.sole_reader(tensor)
         if reader is None:
             return Stop(node.name, _branch(uses, tensor))
-        if reader.inputs[0] != tensor:
-            return Stop(node.name, f"{reader.name!r} does not read it as its input")
-        if isinstance(reader.op, LINEAR):
+        if isinstance(reader.op, LINEAR) and reader.inputs[0] == tensor:
             return Link(node.name, tuple(through), reader.name)
-        if not _passes(graph, reader, channels):
+        if reader.inputs[0] != tensor or not _passes(graph, reader, channels):
             return Stop(node.name, f"{reader.op.name} {reader.name!r} cannot be scaled channel by channel")
         through.append(reader.name)
         at = reader

@@ -22,6 +22,7 @@ from accel_sim.analysis.overflow import LayerOverflow, OverflowReport
 from accel_sim.analysis.provenance import Provenance
 from accel_sim.hardware import AcceleratorConfig
 from accel_sim.program import Port
+from accel_sim.quantization.quantization_report import QuantizationReport
 from accel_sim.report.demonstration import DemoReport
 from accel_sim.report.inspection import Inspection
 from accel_sim.report.run_report import RunReport
@@ -166,6 +167,11 @@ def _inspection(inspection: Inspection) -> Document:
         "operators": inspection.operators,
         "unsupported": inspection.unsupported,
     }
+
+
+@document.register
+def _quantization(report: QuantizationReport) -> Document:
+    return {**heading("quantize"), **plain(report)}
 
 
 @document.register

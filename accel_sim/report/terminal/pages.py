@@ -6,6 +6,7 @@ from rich.console import RenderableType
 
 from accel_sim.analysis.mismatch import MismatchReport
 from accel_sim.analysis.overflow import OverflowReport
+from accel_sim.quantization.quantization_report import QuantizationReport
 from accel_sim.report.demonstration import DemoReport
 from accel_sim.report.inspection import Inspection
 from accel_sim.report.run_report import RunReport
@@ -13,6 +14,7 @@ from accel_sim.report.terminal.demonstration import demonstration_page
 from accel_sim.report.terminal.inspection import inspection_page
 from accel_sim.report.terminal.mismatch import mismatch_page
 from accel_sim.report.terminal.overflow import overflow_page
+from accel_sim.report.terminal.quantization import quantization_page
 from accel_sim.report.terminal.run import run_page
 from accel_sim.report.terminal.style import to_string
 
@@ -37,3 +39,4 @@ page_of.register(MismatchReport, mismatch_page)
 page_of.register(OverflowReport, overflow_page)
 page_of.register(Inspection, inspection_page)
 page_of.register(DemoReport, demonstration_page)
+page_of.register(QuantizationReport, quantization_page)
