@@ -135,7 +135,8 @@ def run(
         inputs: one array per input, named and laid out as in the model file; the first axis may be any multiple of the
             model's. Codes of the input's type are used as they are, floats are quantized with the input's parameters.
             The array itself for a network with one input.
-        level: "functional" (bytes only) or "cycle" (bytes, time, traffic, accumulators).
+        level: "functional" (bytes only), "cycle" (bytes, time, traffic, accumulators) or "stepped" (the same,
+            with every register of the PE grid stepped in every cycle).
         keep: names of tensors to return as well.
         threads: of the kernels; None for all cores.
         progress: called with the steps done and the steps in all.

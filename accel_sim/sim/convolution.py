@@ -1,7 +1,7 @@
 """Convolve and TransposeConvolve: panels of pixels times weights, requantized panel by panel."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
@@ -9,12 +9,22 @@ from numpy.typing import NDArray
 
 from accel_kernels import panels
 from accel_sim.program import Convolve, TransposeConvolve
+from accel_sim.program.geometry import matrix_shape
 from accel_sim.sim.float_convolution import prepare_float_transposed
 from accel_sim.sim.geometry import window_geometry
 from accel_sim.sim.memory import Array, Memory, Scratch
-from accel_sim.sim.multiply_accumulate import Accumulator, MultiplyAccumulate, choose, code_span, sum_span
+from accel_sim.sim.multiply_accumulate import (
+    Accumulator,
+    Kernel,
+    MultiplyAccumulate,
+    choose,
+    code_span,
+    products_per_addition,
+    sum_span,
+)
+from accel_sim.sim.phased_convolution import prepare_phased
 from accel_sim.sim.preparation import Context, Operation, Record, Run, prepares
-from accel_sim.sim.requantizers import Requantizer, prepare_copy, prepare_requantizer
+from accel_sim.sim.requantizers import Requantizer, prepare_output
 
 Int64s = NDArray[np.int64]
 Gather = Callable[[Array, Int64s, int, int, int, Array], None]
@@ -123,7 +133,7 @@ class _Convolution:
 @prepares(Convolve)
 def prepare_convolve(command: Convolve, context: Context) -> Operation:
     """The operation of a convolution."""
-    weights = _relative_weights(command, context)
+    weights = relative_weights(command, context)
     return _operation(command, context, panels.gather_panel, weights)
 
 
@@ -132,36 +142,49 @@ def prepare_transpose_convolve(command: TransposeConvolve, context: Context) -> 
     """The operation of a transposed convolution: each output pixel gathers what input pixels would scatter to it."""
     if command.float_accumulation is not None:
         return prepare_float_transposed(command, command.float_accumulation, context)
-    weights = _relative_weights(command, context)[:, ::-1, ::-1]  # see `gather_transposed_panel`
+    weights = relative_weights(command, context)[:, ::-1, ::-1]  # see `gather_transposed_panel`
     return _operation(command, context, panels.gather_transposed_panel, weights)
 
 
-def _relative_weights(command: Convolve | TransposeConvolve, context: Context) -> Int64s:
+def relative_weights(command: Convolve | TransposeConvolve, context: Context) -> Int64s:
     """int64 [Co, kh, kw, Ci / groups], zero points subtracted."""
     codes = context.constant(command.weights, "weights").astype(np.int64)
     return codes - np.array(command.weight_zero_point, np.int64).reshape(-1, 1, 1, 1)
 
 
-def _operation(command: Convolve | TransposeConvolve, context: Context, gather: Gather, weights: Int64s) -> Operation:
-    channels = weights.shape[0]
-    flat = weights.reshape(channels, prod(weights.shape[1:]))
+def start_bias(command: Convolve | TransposeConvolve, context: Context, channels: int) -> Int64s:
+    """int64 [Co]: what accumulators begin with."""
     bias = np.zeros(channels, np.int64)
     if command.bias is not None:
         bias[:] = context.constant(command.bias, "bias")
+    return bias
+
+
+def convolution_engine(
+    command: Convolve | TransposeConvolve, context: Context, flat: Int64s, bias: Int64s
+) -> MultiplyAccumulate:
+    """The arithmetic of a convolution with relative weights `flat` [Co, taps * channels of a group]."""
     inputs = code_span(command.input.dtype, command.input_zero_point)
-    engine = choose(
+    return choose(
         Accumulator.of(context.accumulator, wide=command.wide_accumulator),
         flat.shape[1],
         inputs,
         (int(flat.min(initial=0)), int(flat.max(initial=0))),
         sum_span(flat, bias, inputs),
         (int(bias.min(initial=0)), int(bias.max(initial=0))),
+        tree=products_per_addition(context.hardware.grid, command.tiling),
         watching=context.watching,
     )
-    if command.output is None:
-        requantize = prepare_copy(engine.accumulator.dtype, np.dtype(command.output_to.dtype))
-    else:
-        requantize = prepare_requantizer(command.output, channels, engine.accumulator.dtype)
+
+
+def _operation(command: Convolve | TransposeConvolve, context: Context, gather: Gather, weights: Int64s) -> Operation:
+    channels = weights.shape[0]
+    flat = weights.reshape(channels, prod(weights.shape[1:]))
+    bias = start_bias(command, context, channels)
+    engine = convolution_engine(command, context, flat, bias)
+    if isinstance(command, TransposeConvolve) and engine.kernel is Kernel.TREES:
+        return prepare_phased(command, replace(engine, depth=matrix_shape(command).reduction), weights, bias)
+    requantize = prepare_output(command.output, channels, engine.accumulator.dtype, command.output_to.dtype)
     is_depthwise = command.groups > 1 and weights.shape[3] == 1
     if is_depthwise:
         taps = np.ascontiguousarray(flat.T.astype(engine.operands))

@@ -51,6 +51,7 @@ def _layer(name: str, parts: Sequence[CommandReport], processing_elements: int) 
         accumulator_min=min((int(r[0]) for r in records), default=None),
         accumulator_max=max((int(r[1]) for r in records), default=None),
         overflow_events=sum(int(r[2]) for r in records) if records else None,
+        grid_cycles=sum(t.grid_cycles or 0 for t in timings) if on_grid else None,
     )
 
 

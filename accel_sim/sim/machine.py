@@ -93,7 +93,7 @@ class Machine:
         self._check(program)
         samples = check_inputs(program, inputs)
         keeper = Keeper(program, keep, samples.count)
-        ready = prepared(program, self.hardware.accumulator, watching=level is Level.CYCLE)
+        ready = prepared(program, self.hardware, level)
         job = _Job(program, samples, keeper, tuple(observers), empty_outputs(program.outputs, samples.count))
         workers = _run_all(job, ready, threads or os.cpu_count() or 1, progress)
         return self._result(job, level, ready, workers)
@@ -109,9 +109,9 @@ class Machine:
 
     def _result(self, job: _Job, level: Level, ready: PreparedProgram, workers: Sequence[Worker]) -> RunResult:
         program = job.program
-        timings = command_timings(program, self.hardware) if level is Level.CYCLE else (None,) * len(program.commands)
+        timings = command_timings(program, self.hardware) if level.timed else (None,) * len(program.commands)
         records = [
-            merged_record(workers, index) if operation.watched and level is Level.CYCLE else None
+            merged_record(workers, index) if operation.watched and level.timed else None
             for index, operation in enumerate(ready.operations)
         ]
         reports = [CommandReport(*parts) for parts in zip(program.commands, timings, records, strict=True)]
@@ -121,7 +121,7 @@ class Machine:
             layers=layer_results(reports, self.hardware.grid.size),
             samples=job.samples.count,
             level=level,
-            cycles=sum(t.cycles for t in timings if t is not None) if level is Level.CYCLE else None,
+            cycles=sum(t.cycles for t in timings if t is not None) if level.timed else None,
             tensors=job.keeper.tensors,
         )
 

@@ -8,9 +8,16 @@ from numpy.typing import NDArray
 
 from accel_sim.program import MatrixMultiply, Region
 from accel_sim.sim.memory import Array, Memory, Scratch
-from accel_sim.sim.multiply_accumulate import Accumulator, MultiplyAccumulate, Span, choose, code_span
+from accel_sim.sim.multiply_accumulate import (
+    Accumulator,
+    MultiplyAccumulate,
+    Span,
+    choose,
+    code_span,
+    products_per_addition,
+)
 from accel_sim.sim.preparation import Context, Operation, Record, Run, prepares
-from accel_sim.sim.requantizers import Requantizer, prepare_copy, prepare_requantizer
+from accel_sim.sim.requantizers import Requantizer, prepare_output
 
 Int64s = NDArray[np.int64]
 Index = tuple[int, ...]
@@ -50,7 +57,7 @@ class _Product:
         accumulators = memory.scratch(Scratch.ACCUMULATORS, (self.rows, self.columns), engine.accumulator.dtype)
         codes, bias = memory.view(command.output_to), np.zeros(self.columns, np.int64)
         leading = codes.shape[:-2]
-        left = _matrices(memory.view(command.a), leading, transposed=command.transpose_a)
+        left = matrices(memory.view(command.a), leading, transposed=command.transpose_a)
         weights = self._weights(memory, leading)
 
         def run() -> None:
@@ -71,7 +78,7 @@ class _Product:
         """The packed right-hand matrix of a batch index."""
         if self.packed is not None:
             return self.packed.__getitem__
-        right = _matrices(memory.view(self.command.b), leading, transposed=not self.command.transpose_b)
+        right = matrices(memory.view(self.command.b), leading, transposed=not self.command.transpose_b)
         zero_points = np.array(self.command.b_zero_point, np.int64).reshape(-1, 1)
         return lambda index: self.engine.pack(right[index].astype(np.int64) - zero_points)
 
@@ -79,18 +86,22 @@ class _Product:
 @prepares(MatrixMultiply)
 def prepare_matrix_multiply(command: MatrixMultiply, context: Context) -> Operation:
     """The operation of a matrix product."""
+    engine = product_engine(command, context)
+    columns = command.output_to.shape[-1]
+    requantize = prepare_output(command.output, columns, engine.accumulator.dtype, command.output_to.dtype)
+    product = _Product(command, engine, requantize, _packed(command, engine, context))
+    return Operation(product.bind, product.scratch, watched=True)
+
+
+def product_engine(command: MatrixMultiply, context: Context) -> MultiplyAccumulate:
+    """The arithmetic of a matrix product."""
     depth = command.a.shape[-2 if command.transpose_a else -1]
     inputs, weights = code_span(command.a.dtype, command.a_zero_point), _right_span(command)
     ends = [a * b for a in inputs for b in weights]
     sums = depth * min(ends), depth * max(ends)
     accumulator = Accumulator.of(context.accumulator, wide=command.wide_accumulator)
-    engine = choose(accumulator, depth, inputs, weights, sums, (0, 0), watching=context.watching)
-    if command.output is None:
-        requantize = prepare_copy(accumulator.dtype, np.dtype(command.output_to.dtype))
-    else:
-        requantize = prepare_requantizer(command.output, command.output_to.shape[-1], accumulator.dtype)
-    product = _Product(command, engine, requantize, _packed(command, engine, context))
-    return Operation(product.bind, product.scratch, watched=True)
+    tree = products_per_addition(context.hardware.grid, command.tiling)
+    return choose(accumulator, depth, inputs, weights, sums, (0, 0), tree=tree, watching=context.watching)
 
 
 def _right_span(command: MatrixMultiply) -> Span:
@@ -119,7 +130,7 @@ def _own_index(index: Index, own: tuple[int, ...]) -> Index:
     return tuple(0 if size == 1 else i for i, size in zip(tail, own, strict=True))
 
 
-def _matrices(array: Array, leading: tuple[int, ...], *, transposed: bool) -> Array:
+def matrices(array: Array, leading: tuple[int, ...], *, transposed: bool) -> Array:
     """A view [*leading, rows, columns] of stacked matrices."""
     view = array.swapaxes(-1, -2) if transposed else array
     return np.broadcast_to(view, (*leading, *view.shape[-2:]))

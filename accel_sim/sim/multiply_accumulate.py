@@ -15,11 +15,13 @@ from accel_kernels import (
     gemm_watch_extremes,
     gemm_watch_int64,
     gemm_watch_saturate_int32,
+    gemm_watch_tree,
     gemm_watch_wrap_int32,
     gemm_wrap,
 )
 from accel_kernels.lanes import STEPS, pack_lanes
-from accel_sim.hardware import AccumulatorConfig, OverflowPolicy
+from accel_sim.hardware import AccumulatorConfig, Dataflow, GridConfig, OverflowPolicy
+from accel_sim.program import Tiling
 from accel_sim.sim.memory import Array
 
 Int64s = NDArray[np.int64]
@@ -40,6 +42,8 @@ class Kernel(Enum):
     """Addition by addition in accumulators of at most 30 bits."""
     LANES64 = "lanes64"
     """Addition by addition in accumulators of any width."""
+    TREES = "trees"
+    """As LANES64, where one addition takes the exact sum of several products."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +77,14 @@ class MultiplyAccumulate:
         kernel: the arithmetic.
         operands: element type of panels and weights, int16 or int32.
         depth: K, the products of an accumulator.
+        tree: products that are summed before they are added to the accumulator.
     """
 
     accumulator: Accumulator
     kernel: Kernel
     operands: np.dtype[np.generic]
     depth: int
+    tree: int = 1
 
     @property
     def panel_columns(self) -> int:
@@ -104,6 +110,10 @@ class MultiplyAccumulate:
             exact(panel, rows, packed, bias, column, accumulators)
         elif self.kernel is Kernel.EXTREMES:
             gemm_watch_extremes.gemm_watch_extremes(panel, rows, packed, bias, column, accumulators, record)
+        elif self.kernel is Kernel.TREES:
+            gemm_watch_tree.gemm_watch_tree(
+                panel, rows, packed, bias, self.tree, bits, int(saturates), column, accumulators, record
+            )
         elif self.kernel is Kernel.LANES64:
             gemm_watch_int64.gemm_watch_int64(
                 panel, rows, packed, bias, bits, int(saturates), column, accumulators, record
@@ -123,6 +133,10 @@ class MultiplyAccumulate:
             exact(panel, rows, weights, bias, accumulators)
         elif self.kernel is Kernel.EXTREMES:
             gemm_watch_extremes.depthwise_watch_extremes(panel, rows, weights, bias, accumulators, record)
+        elif self.kernel is Kernel.TREES:
+            gemm_watch_tree.depthwise_watch_tree(
+                panel, rows, weights, bias, self.tree, bits, int(saturates), accumulators, record
+            )
         elif self.kernel is Kernel.LANES64:
             gemm_watch_int64.depthwise_watch_int64(
                 panel, rows, weights, bias, bits, int(saturates), accumulators, record
@@ -151,18 +165,29 @@ def sum_span(weights: Int64s, bias: Int64s, inputs: Span) -> Span:
     return int(low.min()), int(high.max())
 
 
+def products_per_addition(grid: GridConfig, tiling: Tiling) -> int:
+    """How many products an accumulator takes at once: a tile's where trees add them, else one after the other."""
+    return min(tiling.reduction, grid.rows) if grid.dataflow is Dataflow.ADDER_TREE else 1
+
+
 def choose(
-    accumulator: Accumulator, depth: int, inputs: Span, weights: Span, sums: Span, bias: Span, *, watching: bool
+    accumulator: Accumulator,
+    depth: int,
+    inputs: Span,
+    weights: Span,
+    sums: Span,
+    bias: Span,
+    *,
+    tree: int,
+    watching: bool,
 ) -> MultiplyAccumulate:
-    """The kernel for given ranges of the operands and of every partial sum."""
+    """The kernel for given ranges of the operands and of every partial sum, and `products_per_addition`."""
     narrow = _within(inputs, _INT16) and _within(weights, _INT16)
     operands = np.dtype(np.int16 if narrow else np.int32)
-    return MultiplyAccumulate(
-        accumulator,
-        _kernel(accumulator, inputs, weights, sums, bias, narrow=narrow, watching=watching),
-        operands,
-        depth,
-    )
+    kernel = _kernel(accumulator, inputs, weights, sums, bias, narrow=narrow, watching=watching)
+    if tree > 1 and kernel is not Kernel.EXACT:
+        kernel = Kernel.TREES
+    return MultiplyAccumulate(accumulator, kernel, operands, depth, tree)
 
 
 def _kernel(

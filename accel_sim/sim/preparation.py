@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.errors import Fault, ProgramError
-from accel_sim.hardware import AccumulatorConfig
+from accel_sim.hardware import AcceleratorConfig, AccumulatorConfig
 from accel_sim.program import Command, Operand, Region
 from accel_sim.sim.memory import Array, Bytes, Memory, Scratch, view
+from accel_sim.sim.result import Level
 
 Run = Callable[[], None]
 Record = NDArray[np.int64]
@@ -43,13 +44,23 @@ class Context:
 
     Attributes:
         constants: the image of Region.CONSTANTS.
-        accumulator: the hardware's.
-        watching: whether accumulators are to be watched.
+        hardware: the accelerator.
+        level: of detail.
     """
 
     constants: Bytes
-    accumulator: AccumulatorConfig
-    watching: bool
+    hardware: AcceleratorConfig
+    level: Level
+
+    @property
+    def accumulator(self) -> AccumulatorConfig:
+        """The hardware's."""
+        return self.hardware.accumulator
+
+    @property
+    def watching(self) -> bool:
+        """Whether accumulators are to be watched."""
+        return self.level.timed
 
     def constant(self, operand: Operand, name: str) -> Array:
         """The contents of an operand that must be constant.

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 from accel_kernels.lanes import new_record
 from accel_sim.errors import Fault, ProgramError
-from accel_sim.hardware import AccumulatorConfig
+from accel_sim.hardware import AcceleratorConfig
 from accel_sim.program import Command, Program, verify
 from accel_sim.sim import convolution, elementwise, matrix_product, movement, pooling, resizing, softmax, tables
 from accel_sim.sim.memory import Bytes, Memory, Scratch, constant_image
 from accel_sim.sim.preparation import Context, Operation, Record, Run, prepare
+from accel_sim.sim.result import Level
+from accel_sim.sim.stepped import prepare_stepped
 
 EXECUTORS = (convolution, elementwise, matrix_product, movement, pooling, resizing, softmax, tables)
 """The modules whose import registers how commands are prepared."""
@@ -61,30 +63,31 @@ def merged_record(workers: Iterable[Worker], index: int) -> Record:
     return merged
 
 
-_Key = tuple[int, AccumulatorConfig, bool]
+_Key = tuple[int, AcceleratorConfig, Level]
 _kept: dict[_Key, PreparedProgram] = {}
 
 
-def prepared(program: Program, accumulator: AccumulatorConfig, *, watching: bool) -> PreparedProgram:
-    """The program made ready for an accumulator, watched or not; the work is done once per program.
+def prepared(program: Program, hardware: AcceleratorConfig, level: Level) -> PreparedProgram:
+    """The program made ready for an accelerator and a level of detail; the work is done once per program.
 
     Raises:
         ProgramError: listing every rule that the program violates and everything that the machine does not have.
     """
-    key = (id(program), accumulator, watching)
+    key = (id(program), hardware, level)
     if key not in _kept:
-        _kept[key] = _prepare(program, accumulator, watching=watching)
+        _kept[key] = _prepare(program, hardware, level)
         weakref.finalize(program, _kept.pop, key, None)
     return _kept[key]
 
 
-def _prepare(program: Program, accumulator: AccumulatorConfig, *, watching: bool) -> PreparedProgram:
+def _prepare(program: Program, hardware: AcceleratorConfig, level: Level) -> PreparedProgram:
     verify(program)
-    context = Context(constant_image(program.constants), accumulator, watching)
+    context = Context(constant_image(program.constants), hardware, level)
+    choose = prepare_stepped if level is Level.STEPPED else prepare
     operations, faults = [], []
     for command in program.commands:
         try:
-            operations.append(prepare(command, context))
+            operations.append(choose(command, context))
         except ProgramError as error:
             faults += [_of(command, fault) for fault in error.faults]
     if faults:

@@ -57,6 +57,19 @@ def prepare_copy(accumulators: np.dtype[np.generic], codes: np.dtype[np.generic]
     return lambda values, rows, target: np.copyto(target[:rows], values[:rows])
 
 
+def prepare_output(
+    recipe: Requantization | None, channels: int, accumulators: np.dtype[np.generic], codes: str
+) -> Requantizer:
+    """The requantizer of a command's output: of its recipe, or none.
+
+    Raises:
+        ProgramError: as `prepare_requantizer` and `prepare_copy`.
+    """
+    if recipe is None:
+        return prepare_copy(accumulators, np.dtype(codes))
+    return prepare_requantizer(recipe, channels, accumulators)
+
+
 def matrix_form(recipe: Requantization, shape: tuple[int, ...]) -> tuple[int, int]:
     """(rows, columns) in which to requantize an array: the last axis are the channels of a per-channel recipe."""
     size = int(np.prod(shape, dtype=np.int64))

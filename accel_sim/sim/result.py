@@ -17,6 +17,13 @@ class Level(Enum):
     """Bytes only, by the fast kernels."""
     CYCLE = "cycle"
     """Bytes, time, traffic, energy, and accumulators watched at every addition."""
+    STEPPED = "stepped"
+    """As CYCLE, with every register of the PE grid stepped in every cycle."""
+
+    @property
+    def timed(self) -> bool:
+        """Whether time is modelled, and accumulators are watched."""
+        return self is not Level.FUNCTIONAL
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,8 @@ class LayerResult:
         accumulator_min, accumulator_max: smallest and largest value that any accumulator held, at any addition, over
             all samples; None for layers without accumulators.
         overflow_events: additions over all samples whose exact result did not fit the accumulator.
+        grid_cycles: of the PE grid alone, for one sample, without transfers and post-processing; None where a
+            layer does not use it.
     """
 
     name: str
@@ -47,6 +56,7 @@ class LayerResult:
     accumulator_min: int | None = None
     accumulator_max: int | None = None
     overflow_events: int | None = None
+    grid_cycles: int | None = None
 
 
 @dataclass(frozen=True)

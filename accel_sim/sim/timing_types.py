@@ -27,7 +27,8 @@ class CommandTiming:
         utilization: macs / (cycles * PEs), 0 to 1; None where the command does not use the grid.
         traffic: bytes by memory and direction, keys as in TRAFFIC.
         energy_pj: picojoule.
-        grid_cycles: of the PE grid alone, without transfers and post-processing; None where the command does not use it.
+        grid_cycles: of the PE grid alone, without transfers and post-processing; None where the command does not use
+            it.
     """
 
     cycles: int
