@@ -70,6 +70,16 @@ def test_without_inputs_seeded_random_codes_are_used_and_named(capsys, files, tm
     assert texts[0] == texts[1] != texts[2]
 
 
+def test_equal_runs_write_equal_files_whatever_the_threads(capsys, files, tmp_path):
+    written = []
+    for threads in (1, 2, 2):
+        paths = [tmp_path / f"{len(written)}.{kind}" for kind in ("json", "npz")]
+        options = ("--inputs", files / "digits.npz", "--threads", threads, "--json", paths[0], "--output", paths[1])
+        assert invoke(capsys, "run", files / "q.onnx", *options)[0] == 0
+        written.append([path.read_bytes() for path in paths])
+    assert written[0] == written[1] == written[2]
+
+
 def test_hardware_and_profile_are_chosen_and_said(capsys, files, tmp_path):
     report = tmp_path / "r.json"
     options = ("--hw", "paper-4x4", "--set", "accumulator.bits=24", "--profile", "tosa", "--json", report)
