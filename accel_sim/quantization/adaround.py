@@ -5,8 +5,8 @@
 x^ are the layer's inputs with all preceding layers quantized, f_a is the fused clamp; with f_a the identity this is
 eq 32. A convolution is a dense layer on its patches (`convolution_rows`).
 
-Three choices compete, and each output channel takes the one with the least error on all rows: rounding to nearest, the
-relaxation, and the relaxation followed by single flips that lower the linear error (`gram_rounding`). So the result is
+Four choices compete, and each output channel takes the one with the least error on all rows: rounding to nearest, the
+relaxation, and either of them followed by single flips that lower the linear error (`gram_rounding`). So the result is
 never worse than nearest on its own objective. Without a clamp the gradient comes from the Gram matrix where that is
 cheaper than a minibatch.
 """
@@ -63,8 +63,8 @@ def adaround(
     gradient = _gradient(task, objective, exact, ridge, options)
     nearest_loss = float(nearest_error.sum() + ridge * np.square(choices.reals(choices.nearest_up) - exact).sum())
     relaxed, unsettled = relax(choices, gradient, nearest_loss, options)
-    flipped = coordinate_descent(objective, choices, relaxed)
-    up, error = _better(choices, task, relaxed, flipped)
+    flipped = [coordinate_descent(objective, choices, start) for start in (relaxed, choices.nearest_up)]
+    up, error = _best(choices, task, [relaxed, *flipped])
     return best_of(choices, up, error, nearest_error, unsettled)
 
 
@@ -86,7 +86,9 @@ def _gradient(
     return gradient
 
 
-def _better(choices: RoundingChoices, task: Reconstruction, a: Bools, b: Bools) -> tuple[Bools, F64]:
-    """Channel by channel the choice with the smaller error, and that error."""
-    error_a, error_b = task.error(choices.reals(a)), task.error(choices.reals(b))
-    return np.where((error_b < error_a)[:, None], b, a), np.minimum(error_a, error_b)
+def _best(choices: RoundingChoices, task: Reconstruction, candidates: list[Bools]) -> tuple[Bools, F64]:
+    """Channel by channel the choice with the smallest error, and that error."""
+    errors = np.stack([task.error(choices.reals(up)) for up in candidates])
+    winner = errors.argmin(axis=0)
+    channels = np.arange(winner.size)
+    return np.stack(candidates)[winner, channels], errors[winner, channels]
