@@ -24,7 +24,7 @@ def terminal(monkeypatch):
 
 
 def wait_for(screen, text):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 10
     while text not in screen.getvalue() and time.monotonic() < deadline:
         time.sleep(0.02)
 

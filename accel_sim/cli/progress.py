@@ -35,7 +35,13 @@ class _Line:
             if self._ended:
                 return
             columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-            progress = Progress(*columns, console=Console(stderr=True), transient=True)
+            progress = Progress(
+                *columns,
+                console=Console(stderr=True),
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
             task = progress.add_task(self._description, total=self._total or None, completed=self._done)
             progress.start()
             self._shown = progress, task
