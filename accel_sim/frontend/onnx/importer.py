@@ -90,9 +90,9 @@ def _mark_unknown(network: Network) -> None:
 
 
 def _drop_unread_inputs(network: Network) -> None:
-    read = {n for s in network.steps for n in s.inputs} | set(network.outputs.values()) | network.broken
-    broken_reads = bool(network.broken)
-    network.inputs = [v for v in network.inputs if v.name in read or broken_reads]
+    """Inputs that no step uses; where a step is faulty already, nobody knows."""
+    read = {n for s in network.steps for n in s.inputs} | set(network.outputs.values())
+    network.inputs = [v for v in network.inputs if v.name in read or network.broken]
 
 
 class _Builder:

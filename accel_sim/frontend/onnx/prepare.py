@@ -1,7 +1,5 @@
 """First stage: constant nodes are computed, identities vanish. What is left works on activations."""
 
-from dataclasses import replace
-
 from accel_sim.frontend.onnx.folding import FOLDERS, fold
 from accel_sim.frontend.onnx.model import RawModel
 from accel_sim.frontend.onnx.network import Network, Step
@@ -25,7 +23,7 @@ def prepare(model: RawModel) -> Network:
         elif _is_identity(step):
             alias[step.outputs[0]] = step.inputs[0]
         else:
-            network.steps.append(replace(step, node=replace(step.node, outputs=raw.outputs)))
+            network.steps.append(step)
     network.outputs = {file: alias.get(value, value) for file, value in outputs.items()}
     return network
 
@@ -45,6 +43,4 @@ def _constant(network: Network, step: Step) -> bool:
 
 
 def _is_identity(step: Step) -> bool:
-    if not step.inputs or not step.inputs[0]:
-        return False
-    return step.operator in _IDENTITIES
+    return step.operator in _IDENTITIES and bool(step.inputs and step.inputs[0])

@@ -31,7 +31,7 @@ def read_model(data: bytes, name: str, directory: Path | None = None, *, with_we
 
     Raises:
         ModelError: damaged bytes, contradictory declarations, values that nobody makes, cycles.
-        UnsupportedModelError: external data, model-local functions, an operator set that is too old or too new.
+        UnsupportedModelError: model-local functions, unread element types, an operator set too old or too new.
     """
     subject = f"model {name!r}"
     if len(data) > MAX_FILE_BYTES:
