@@ -14,7 +14,7 @@ class Terminal(io.StringIO):
 
 
 def put_terminal(monkeypatch):
-    """A terminal in the place of stderr, and no patience. Called by tests: pytest undoes what a fixture does to stderr."""
+    """A terminal for stderr, and no patience; for a test to call, as pytest undoes what fixtures do to stderr."""
     screen = Terminal()
     monkeypatch.setattr("sys.stderr", screen)
     monkeypatch.setattr(progress, "PATIENCE_SECONDS", 0.01)

@@ -17,7 +17,7 @@ def overflow_page(report: OverflowReport) -> Group:
         headline(report.provenance),
         Text("exact range of every partial sum, in every order, over all inputs of the grid", "dim"),
         overflow_table(report),
-        Text(_LEGEND, "dim") if report.accumulators else None,
+        Text(_LEGEND, "dim") if 0 < len(report.accumulators) <= _MOST_WIDTH_COLUMNS else None,
         facts(_summary(report)),
     )
 
