@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.analysis.choices import Hardware, resolve_hardware, resolve_level, resolve_profile
-from accel_sim.analysis.mismatch import MismatchComparison, MismatchReport
+from accel_sim.analysis.mismatch import MismatchReport
 from accel_sim.analysis.overflow import DEFAULT_ACCUMULATORS, OverflowReport, analyze_overflow
 from accel_sim.analysis.provenance import Provenance
-from accel_sim.analysis.samples import batches, sample_count, stored
-from accel_sim.errors import Fault, InputError
+from accel_sim.analysis.samples import batches
 from accel_sim.hardware import DEFAULT_HARDWARE
 from accel_sim.ir import Graph
 from accel_sim.numerics.profiles import Profile
@@ -158,6 +157,8 @@ def compare(
     profile: str | Profile | None = None,
     *,
     simulation: str = "float32",
+    explain: bool = True,
+    labels: Array | None = None,
     source: str = "",
     threads: int | None = None,
     progress: Progress | None = None,
@@ -170,24 +171,24 @@ def compare(
         hardware: as for `compile`.
         profile: as for `compile`.
         simulation: "float32", as frameworks compute it, or "float64".
+        explain: also simulate each layer on the machine's own operands, and find the cause of each differing code.
+        labels: the class of each sample, for the accuracy of both sides.
         source: where the inputs came from, for the report.
         threads: as for `run`.
         progress: as for `run`; the steps are samples.
     """
-    from accel_sim.reference import evaluate_fake_quant
+    from accel_sim.analysis.mismatch_run import Comparison
 
-    dtype = _simulation_type(simulation)
-    program = compile(graph, hardware, profile)
+    chosen = resolve_hardware(hardware), resolve_profile(profile, graph)
+    comparison = Comparison(graph, *chosen, simulation, explain=explain, labels=labels)
     arrays = _by_name(graph, inputs)
-    total = sample_count(graph, arrays)
-    comparison, done = MismatchComparison(graph), 0
+    total = comparison.check(arrays)
+    done = 0
     for batch in batches(graph, arrays, _batch_size(graph)):
-        result = run(program, batch, Level.FUNCTIONAL, keep=comparison.tensors, threads=threads)
-        comparison.add(result.tensors, evaluate_fake_quant(graph, stored(graph, batch), dtype))
-        done += result.samples
+        done += comparison.add(batch, threads=threads)
         if progress:
             progress(done, total)
-    return comparison.report(provenance(program, source or _samples(total)), simulation, total)
+    return comparison.report(source or _samples(total), total)
 
 
 def overflow(
@@ -242,13 +243,6 @@ def inspect(
 def provenance(program: Program, inputs: str) -> Provenance:
     """What the figures of a program's run depend on; `inputs` says where the data came from."""
     return Provenance(program.name, program.model_sha256, program.profile, program.hardware, inputs)
-
-
-def _simulation_type(name: str) -> type[np.float32] | type[np.float64]:
-    types: dict[str, type[np.float32] | type[np.float64]] = {"float32": np.float32, "float64": np.float64}
-    if name not in types:
-        raise InputError("simulation", [Fault("simulation", repr(name), f"is one of {', '.join(types)}")])
-    return types[name]
 
 
 def _by_name(graph: Graph, inputs: Array | Mapping[str, Array]) -> Mapping[str, Array]:

@@ -1,7 +1,8 @@
 """Simulation mismatch: the machine's integers against the float fake-quantized simulation, layer by layer.
 
-Both sides run freely: each layer reads what its own side computed before, so a difference that one layer makes is seen
-again, changed, in the layers after it.
+Two comparisons. Both sides running *freely*: each layer reads what its own side computed before, so a difference that
+one layer makes is seen again, changed, in the layers after it. And *teacher-forced* (`OwnMismatch`): the simulation of
+each layer reads what the machine computed before, so that what differs is the layer's own fault.
 """
 
 import math
@@ -11,10 +12,104 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_sim.analysis.causes import Cause, CauseCount, total
 from accel_sim.analysis.provenance import Provenance
 from accel_sim.ir import Graph, Tensor
 
 Array = NDArray[np.generic]
+Histogram = tuple[tuple[int, int], ...]
+"""(difference in codes, how often), differences ascending, 0 left out; the ends hold everything at or beyond them."""
+HISTOGRAM_END = 16
+
+
+@dataclass(frozen=True)
+class DoubleRounding:
+    """How often two roundings give another integer than one, before zero point and clamp.
+
+    Attributes:
+        predicted: mean over output channels of 2^-(r+1), r the right shift of the second rounding; 0 where r is 0.
+        measured: share of the layer's accumulators, over all samples.
+    """
+
+    predicted: float
+    measured: float
+
+
+@dataclass(frozen=True)
+class OwnMismatch:
+    """What a layer adds by itself: both sides fed the machine's own operands (teacher-forced).
+
+    Attributes:
+        elements, differing, largest_lsb, sqnr_db: as in TensorMismatch.
+        histogram: of machine minus simulation.
+        causes: of every differing code; their counts sum to `differing`.
+        double_rounding: None where the profile rounds once.
+    """
+
+    elements: int
+    differing: int
+    largest_lsb: int
+    sqnr_db: float
+    histogram: Histogram = ()
+    causes: tuple[CauseCount, ...] = ()
+    double_rounding: DoubleRounding | None = None
+
+    @property
+    def share(self) -> float:
+        """Share of codes that differ, 0 to 1."""
+        return self.differing / self.elements if self.elements else 0.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where on the accelerator a code was computed.
+
+    Attributes:
+        command: number of the command in the program, from 0.
+        cycle_first, cycle_last: cycles, from the start of the sample, between which the command ran.
+        tile: number of the tile that finished the sum, in the order of the command's walk; None off the PE grid.
+        pe_row, pe_column: the processing element from which the finished sum left the grid; None off the grid.
+        grid_cycle: cycle of the command's grid time, stalls not counted, by which that tile is done; None off the grid.
+    """
+
+    command: int
+    cycle_first: int
+    cycle_last: int
+    tile: int | None = None
+    pe_row: int | None = None
+    pe_column: int | None = None
+    grid_cycle: int | None = None
+
+
+@dataclass(frozen=True)
+class FirstDifference:
+    """The first code that differs, in order of execution, then of samples, then of elements.
+
+    Attributes:
+        node, op, tensor: where it is.
+        sample: from 0. index: in the stored layout of one sample.
+        machine, simulated: the two codes.
+        causes: the cause, or the pair.
+        place: on the accelerator; None where the compiler made no command for the node.
+    """
+
+    node: str
+    op: str
+    tensor: str
+    sample: int
+    index: tuple[int, ...]
+    machine: int
+    simulated: int
+    causes: tuple[Cause, ...]
+    place: Place | None = None
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Top-1 accuracy against labels, 0 to 1."""
+
+    machine: float
+    simulated: float
 
 
 @dataclass(frozen=True)
@@ -31,6 +126,10 @@ class TensorMismatch:
             infinite without any difference.
         top1_agreement: for a vector of scores per sample, the share of samples whose largest score is at the same
             index on both sides; None for other tensors.
+        histogram: of machine minus simulation.
+        causes: of every differing code, differences inherited from earlier layers among them; their counts sum to
+            `differing`. Empty where causes were not asked for.
+        own: teacher-forced; None where causes were not asked for.
     """
 
     node: str
@@ -41,6 +140,9 @@ class TensorMismatch:
     largest_lsb: int
     sqnr_db: float
     top1_agreement: float | None = None
+    histogram: Histogram = ()
+    causes: tuple[CauseCount, ...] = ()
+    own: OwnMismatch | None = None
 
     @property
     def share(self) -> float:
@@ -58,6 +160,8 @@ class MismatchReport:
         samples: how many were compared.
         layers: one per computed tensor, in order of execution.
         outputs: those of `layers` that are outputs of the network, in the file's order.
+        first: the first differing code; None without one, or where causes were not asked for.
+        accuracy: of both sides; None without labels.
     """
 
     provenance: Provenance
@@ -65,6 +169,29 @@ class MismatchReport:
     samples: int
     layers: tuple[TensorMismatch, ...]
     outputs: tuple[TensorMismatch, ...]
+    first: FirstDifference | None = None
+    accuracy: Accuracy | None = None
+
+    @property
+    def explained(self) -> bool:
+        """Whether causes were looked for."""
+        return any(layer.own is not None for layer in self.layers)
+
+    @property
+    def causes(self) -> tuple[CauseCount, ...]:
+        """Causes of all differing codes of both sides running freely."""
+        return total(layer.causes for layer in self.layers)
+
+    @property
+    def own_causes(self) -> tuple[CauseCount, ...]:
+        """Causes of all codes that differ teacher-forced."""
+        return total(layer.own.causes for layer in self.layers if layer.own)
+
+    @property
+    def unexplained(self) -> int:
+        """Differing codes whose cause was not found, teacher-forced and freely; a defect where it is not 0."""
+        counts = (*self.causes, *self.own_causes)
+        return sum(item.count for item in counts if Cause.UNEXPLAINED in item.causes)
 
     @property
     def differing(self) -> int:
@@ -87,6 +214,19 @@ class MismatchReport:
         return next((o.top1_agreement for o in self.outputs if o.top1_agreement is not None), None)
 
 
+def grid_of(tensor: Tensor, rank: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Scale and zero point of a tensor, shaped to broadcast; 1 and 0 without a grid."""
+    q = tensor.quant
+    return q.broadcast(rank) if q else (np.ones((1,) * rank), np.zeros((1,) * rank, np.int64))
+
+
+def codes_of(tensor: Tensor, reals: Array) -> NDArray[np.int64]:
+    """The codes of fake-quantized real numbers, [samples * N, ...]."""
+    scale, zero_point = grid_of(tensor, reals.ndim)
+    codes: NDArray[np.int64] = np.rint(reals.astype(np.float64) / scale).astype(np.int64) + zero_point
+    return codes
+
+
 class MismatchCounter:
     """Collects the differences of one tensor over any number of sample batches."""
 
@@ -96,6 +236,7 @@ class MismatchCounter:
         self._elements = self._differing = self._largest = 0
         self._signal = self._noise = 0.0
         self._agreeing = self._votes = 0
+        self._histogram = np.zeros(2 * HISTOGRAM_END + 1, np.int64)
 
     def add(self, machine: Array, simulated: Array) -> None:
         """Count one batch.
@@ -105,9 +246,11 @@ class MismatchCounter:
             simulated: fake-quantized real values (codes where the tensor has no grid), [samples * N, ...].
         """
         machine = machine.reshape(simulated.shape)
-        scale, zero_point = self._grid(simulated.ndim)
-        codes = np.rint(simulated.astype(np.float64) / scale).astype(np.int64) + zero_point
+        scale, zero_point = grid_of(self._tensor, simulated.ndim)
+        codes = codes_of(self._tensor, simulated)
         difference = machine.astype(np.int64) - codes
+        limited = np.clip(difference[difference != 0], -HISTOGRAM_END, HISTOGRAM_END) + HISTOGRAM_END
+        self._histogram += np.bincount(limited, minlength=self._histogram.size)
         self._elements += difference.size
         self._differing += int(np.count_nonzero(difference))
         self._largest = max(self._largest, int(np.abs(difference).max(initial=0)))
@@ -115,10 +258,6 @@ class MismatchCounter:
         self._noise += float(np.sum((difference * scale) ** 2))
         if self._is_output:
             self._vote(machine, codes)
-
-    def _grid(self, rank: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        q = self._tensor.quant
-        return q.broadcast(rank) if q else (np.ones((1,) * rank), np.zeros((1,) * rank, np.int64))
 
     def _vote(self, machine: Array, codes: Array) -> None:
         scores = max(machine.shape[1:], default=1)
@@ -139,6 +278,7 @@ class MismatchCounter:
             largest_lsb=self._largest,
             sqnr_db=_decibel(self._signal, self._noise),
             top1_agreement=self._agreeing / self._votes if self._votes else None,
+            histogram=tuple((int(i) - HISTOGRAM_END, int(self._histogram[i])) for i in np.flatnonzero(self._histogram)),
         )
 
 
