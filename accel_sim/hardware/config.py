@@ -150,6 +150,8 @@ class TimingModel(Enum):
     """The PE grid's closed forms, double-buffered transfers, post-processing: any accelerator of this file's parts."""
     NVDLA = "nvdla"
     """NVIDIA's public performance sheet: each layer takes the longer of its MAC and its DRAM cycles."""
+    GEMMINI = "gemmini"
+    """UC Berkeley's Gemmini: a model of its tiles, fitted to cycles of its RTL, for a 16x16 grid."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,8 @@ class AcceleratorConfig:
     source: str = ""
 
     def __post_init__(self) -> None:
-        _refuse(range_faults(self) + smallest_tile_faults(self), f"hardware {self.name!r}")
+        faults = range_faults(self) + smallest_tile_faults(self) + timing_faults(self)
+        _refuse(faults, f"hardware {self.name!r}")
 
 
 def smallest_tile_faults(config: AcceleratorConfig) -> list[Fault]:
@@ -226,6 +229,15 @@ def smallest_tile_faults(config: AcceleratorConfig) -> list[Fault]:
         for key, have, need, what in needs
         if have < need * memory.buffers
     ]
+
+
+def timing_faults(config: AcceleratorConfig) -> list[Fault]:
+    """What the model of time does not cover."""
+    grid = config.grid
+    if config.timing.model is TimingModel.GEMMINI and (grid.rows, grid.columns) != (16, 16):
+        size = f"{grid.rows}x{grid.columns}"
+        return [Fault("timing.model", f"gemmini with a {size} grid", "was fitted to 16x16", "set timing.model=grid")]
+    return []
 
 
 def _refuse(faults: list[Fault], subject: str) -> None:

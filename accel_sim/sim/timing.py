@@ -5,14 +5,15 @@ Nothing here looks at data: time follows from the command (shapes, tiling, recip
 - Matrix commands: `timing_matrix`, on the closed forms of the grid in `timing_grid`.
 - Everything else: `timing_vector`, a stream through the vector unit or the DMA.
 - Transfers beside computation: `timing_transfers`. Energy: `timing_energy`.
-
-- Accelerators whose makers publish their own model (`timing.model`): `timing_nvdla`.
+- Accelerators whose makers publish a model of their own, or whose RTL was measured (`timing.model`): `timing_nvdla`,
+  `timing_gemmini`.
 
 Commands run one after the other: the first transfer of a command does not overlap the previous command.
 """
 
 from accel_sim.hardware import AcceleratorConfig, TimingModel
 from accel_sim.program import Command, Convolve, MatrixMultiply, Program, TransposeConvolve
+from accel_sim.sim.timing_gemmini_commands import time_gemmini
 from accel_sim.sim.timing_matrix import time_matrix
 from accel_sim.sim.timing_nvdla import time_nvdla, time_nvdla_commands
 from accel_sim.sim.timing_types import CommandTiming
@@ -25,6 +26,8 @@ def time_command(command: Command, hardware: AcceleratorConfig) -> CommandTiming
     """Cycles, traffic and energy of one command by itself."""
     if hardware.timing.model is TimingModel.NVDLA:
         return time_nvdla(command, hardware)
+    if hardware.timing.model is TimingModel.GEMMINI:
+        return time_gemmini(command, hardware)
     if isinstance(command, Convolve | TransposeConvolve | MatrixMultiply):
         return time_matrix(command, hardware)
     return time_vector(command, hardware)
