@@ -24,6 +24,7 @@ from accel_sim.program import Program
 from accel_sim.sim.result import Level, RunResult
 
 if TYPE_CHECKING:
+    from accel_sim.analysis.mismatch_profiles import ProfileReport
     from accel_sim.quantization import Quantized, Recipe
     from accel_sim.quantization.calibration import Calibration
     from accel_sim.report.inspection import Inspection
@@ -189,6 +190,43 @@ def compare(
         if progress:
             progress(done, total)
     return comparison.report(source or _samples(total), total)
+
+
+def compare_profiles(
+    graph: Graph,
+    inputs: Array | Mapping[str, Array],
+    profiles: Sequence[str | Profile],
+    hardware: Hardware = DEFAULT_HARDWARE,
+    *,
+    source: str = "",
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> "ProfileReport":
+    """What changes when a network moves from one arithmetic to another: every two profiles compared, with causes.
+
+    Args:
+        graph: an integer graph.
+        inputs: as for `run`.
+        profiles: two or more profiles or their names.
+        hardware: as for `compile`; its accumulators are plain (32 bits that wrap).
+        source: where the inputs came from, for the report.
+        threads: as for `run`.
+        progress: as for `run`; the steps are samples.
+
+    Raises:
+        InputError: fewer than two different profiles, other accumulators, no samples.
+    """
+    from accel_sim.analysis.mismatch_profiles import ProfileComparison
+
+    config, arrays = resolve_hardware(hardware), _by_name(graph, inputs)
+    comparison = ProfileComparison(graph, config, [resolve_profile(p, graph) for p in profiles])
+    total = comparison.check(arrays)
+    done = 0
+    for batch in batches(graph, arrays, _batch_size(graph)):
+        done += comparison.add(batch, threads=threads)
+        if progress:
+            progress(done, total)
+    return comparison.report(config, source or _samples(total), total)
 
 
 def overflow(

@@ -90,6 +90,11 @@ class Chain:
         """The codes of exact arithmetic, rounded once, halves to even."""
         return self.steps[-1][1] if self.steps else self.start
 
+    def reversed_steps(self) -> list[Step]:
+        """From the exact value back to the device."""
+        codes = [self.start, *(codes for _, codes in self.steps)]
+        return [(cause, codes[i]) for i, (cause, _) in reversed(list(enumerate(self.steps)))]
+
 
 def layer_graph(graph: Graph, node: Node) -> Graph:
     """One node as a graph of its own, fed what it reads."""

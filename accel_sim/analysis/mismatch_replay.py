@@ -6,8 +6,8 @@ teacher-forced simulation, and, operands being the last rule to be changed, to t
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ from accel_sim.numerics import Profile
 from accel_sim.reference import evaluate_fake_quant
 
 Array = NDArray[Any]
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,62 @@ class Difference:
     attribution: Attribution
 
 
+@dataclass(frozen=True, eq=False)
+class Sides:
+    """Codes of some elements: the device's, the other side's on the same operands, the other side's running freely."""
+
+    mine: Codes
+    own: Codes
+    free: Codes
+
+    @property
+    def at_fault(self) -> NDArray[np.bool_]:
+        """Which differ on the same operands."""
+        return np.asarray(self.mine != self.own)
+
+
+@dataclass(frozen=True, eq=False)
+class Tallies:
+    """Causes of what differs on the same operands, and of what differs freely."""
+
+    own: CauseTally = field(default_factory=CauseTally)
+    free: CauseTally = field(default_factory=CauseTally)
+
+
+def explain(
+    elements: Codes, sides: Sides, steps: Sequence[Step], odd: NDArray[np.bool_], tallies: Tallies
+) -> Difference | None:
+    """Count the causes of some elements.
+
+    Args:
+        elements: flat numbers.
+        sides: codes that differ in at least one of the two comparisons.
+        steps: the chain of the elements at fault, from the device to the other side.
+        odd: which of these the chain does not account for.
+        tallies: where causes are counted.
+
+    Returns:
+        What differs freely; None where nothing does.
+    """
+    fault, mine = sides.at_fault, sides.mine
+    if fault.any():
+        tallies.own.add(unexplained(attribute(mine[fault], steps), odd))
+    differs = mine != sides.free
+    if not differs.any():
+        return None
+    chain = [(cause, _filled(mine, fault, codes)[differs]) for cause, codes in steps]
+    found = attribute(mine[differs], [*chain, (Cause.INHERITED, sides.free[differs])])
+    found = unexplained(found, _filled(np.zeros(len(mine), bool), fault, odd)[differs])
+    tallies.free.add(found)
+    return Difference(elements[differs], mine[differs], sides.free[differs], found)
+
+
+def _filled(values: NDArray[Scalar], where: NDArray[np.bool_], replacement: NDArray[Scalar]) -> NDArray[Scalar]:
+    filled = values.copy()
+    filled[where] = replacement
+    return filled
+
+
 class NodeReplay:
     """Replays one node, sample by sample."""
 
@@ -66,7 +123,7 @@ class NodeReplay:
         self._result = graph.tensors[node.outputs[0]]
         self._device, self._simulation = device, simulation
         self._counter = MismatchCounter(node.name, node.op.name, self._result, is_output=False)
-        self._own, self._free = CauseTally(), CauseTally()
+        self._tallies = Tallies()
         self._rounding = DoubleRoundingCount()
 
     def add(self, operands: Mapping[str, Array], machine: Array, simulated: Array) -> Difference | None:
@@ -89,24 +146,10 @@ class NodeReplay:
         elements = np.flatnonzero((mine != own) | (mine != free))
         if not elements.size:
             return None
-        return self._explain(sample, elements, mine[elements], own[elements], free[elements])
-
-    def _explain(self, sample: LayerSample, elements: Codes, mine: Codes, own: Codes, free: Codes) -> Difference | None:
-        at_fault = mine != own
-        steps, odd = self._steps(sample, elements[at_fault], mine[at_fault], own[at_fault])
-        if at_fault.any():
-            self._own.add(unexplained(attribute(mine[at_fault], steps), odd))
-        whole = [*((cause, _filled(mine, at_fault, codes)) for cause, codes in steps), (Cause.INHERITED, free)]
-        differs = mine != free
-        if not differs.any():
-            return None
-        chain = [(cause, codes[differs]) for cause, codes in whole]
-        found = attribute(mine[differs], chain)
-        strange = np.zeros(len(mine), bool)
-        strange[at_fault] = odd
-        found = unexplained(found, strange[differs])
-        self._free.add(found)
-        return Difference(elements[differs], mine[differs], free[differs], found)
+        sides = Sides(mine[elements], own[elements], free[elements])
+        fault = sides.at_fault
+        steps, odd = self._steps(sample, elements[fault], sides.mine[fault], sides.own[fault])
+        return explain(elements, sides, steps, odd, self._tallies)
 
     def _steps(
         self, sample: LayerSample, elements: Codes, mine: Codes, own: Codes
@@ -140,18 +183,14 @@ class NodeReplay:
         """What the node adds by itself, over all samples so far."""
         t = self._counter.result()
         rounding = self._rounding.result()
-        return OwnMismatch(t.elements, t.differing, t.largest_lsb, t.sqnr_db, t.histogram, self._own.result(), rounding)
+        return OwnMismatch(
+            t.elements, t.differing, t.largest_lsb, t.sqnr_db, t.histogram, self._tallies.own.result(), rounding
+        )
 
     @property
     def free(self) -> CauseTally:
         """Causes of what differs from the freely running simulation."""
-        return self._free
-
-
-def _filled(codes: Codes, where: NDArray[np.bool_], values: Codes) -> Codes:
-    filled = codes.copy()
-    filled[where] = values
-    return filled
+        return self._tallies.free
 
 
 class Replay:
