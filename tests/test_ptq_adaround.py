@@ -135,12 +135,12 @@ def test_the_same_seed_gives_the_same_codes_and_enough_iterations_settle():
 def test_depthwise_is_exact(clamp):
     rng = np.random.default_rng(11)
     low, high = CLAMPS[clamp]
-    weight, bias = rng.standard_normal((5, 9)), rng.standard_normal(5)
-    rows = np.maximum(rng.standard_normal((150, 5, 9)) + rng.standard_normal((150, 5, 1)), 0)
-    targets = np.einsum("nck,ck->nc", rows, weight) + bias + 0.1 * rng.standard_normal((150, 5))
+    weight, bias = rng.standard_normal((16, 9)), rng.standard_normal(16)
+    rows = np.maximum(rng.standard_normal((150, 16, 9)) + rng.standard_normal((150, 16, 1)), 0)
+    targets = np.einsum("nck,ck->nc", rows, weight) + bias + 0.01 * rng.standard_normal((150, 16))
     grid = mse_grid(weight, INT3, axis=0)
     rounded = adaround_depthwise(weight, grid, rows, targets, bias, low=low, high=high)
-    for c in range(5):
+    for c in range(16):
         alone = AffineGrid(grid.scale[c : c + 1], grid.zero_point[c : c + 1], grid.scheme)
         best = exhaustive(weight[c : c + 1], alone, rows[:, c], targets[:, c : c + 1], bias[c : c + 1], low, high)
         assert rounded.error[c] == pytest.approx(best[0], rel=1e-4)

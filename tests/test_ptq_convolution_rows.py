@@ -34,7 +34,7 @@ def convolution(x, weight, op) -> np.ndarray:
 @pytest.mark.parametrize("groups", [1, 2, 4])
 @pytest.mark.parametrize(
     ("strides", "dilations", "padding"),
-    [((1, 1), (1, 1), Padding2D(1, 1, 1, 1)), ((2, 1), (1, 2), Padding2D(0, 1, 2, 1)), ((2, 2), (1, 1), Padding2D())],
+    [((1, 1), (1, 1), Padding2D(1, 1, 1, 1)), ((2, 1), (2, 3), Padding2D(0, 1, 2, 1)), ((2, 2), (1, 1), Padding2D())],
 )
 def test_patches_make_a_convolution_dense(groups, strides, dilations, padding):
     rng = np.random.default_rng(15)

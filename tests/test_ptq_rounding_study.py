@@ -90,7 +90,14 @@ def test_the_search_on_many_weights_nears_the_optimum(monkeypatch):
     choices = RoundingChoices.of(weight, grid)
     exact = task_cost(choices.reals(best_rounding(weight, grid, hessian)) - weight, hessian)
     monkeypatch.setattr("accel_sim.quantization.rounding_study._ENUMERATED", 0)
-    searched = task_cost(choices.reals(best_rounding(weight, grid, hessian, starts=30)) - weight, hessian)
+    alone = choices.reals(best_rounding(weight, grid, hessian, starts=1)) - weight
+    assert task_cost(alone, hessian) < 0.9 * task_cost(choices.reals(choices.nearest_up) - weight, hessian)
+    up = best_rounding(weight, grid, hessian, starts=30)
+    searched = task_cost(choices.reals(up) - weight, hessian)
+    for k in range(12):
+        flipped = up.copy()
+        flipped.flat[k] = ~flipped.flat[k]
+        assert task_cost(choices.reals(flipped) - weight, hessian) >= searched - 1e-9
     nearest = task_cost(choices.reals(choices.nearest_up) - weight, hessian)
     assert exact - 1e-12 <= searched <= 1.3 * exact
     assert searched < 0.7 * nearest
