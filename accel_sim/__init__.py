@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from accel_sim.api import (
         compare,
         compile,
+        golden_vectors,
         inspect,
         load,
         overflow,
@@ -61,6 +62,7 @@ _MODULES = {
     "accel_sim.api": [
         "compare",
         "compile",
+        "golden_vectors",
         "inspect",
         "load",
         "overflow",
@@ -129,6 +131,7 @@ __all__ = [
     "compare",
     "compile",
     "get_profile",
+    "golden_vectors",
     "inspect",
     "load",
     "load_hardware",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from accel_sim.quantization import Quantized, Recipe
     from accel_sim.quantization.calibration import Calibration
     from accel_sim.report.inspection import Inspection
+    from accel_sim.report.vectors import GoldenVectors
 
 Array = NDArray[np.generic]
 Progress = Callable[[int, int], None]
@@ -276,6 +277,32 @@ def inspect(
     from accel_sim.report.inspection import inspect_model
 
     return inspect_model(source if isinstance(source, bytes) else Path(source), hardware, profile)
+
+
+def golden_vectors(
+    program: Program,
+    inputs: Array | Mapping[str, Array],
+    layer: str,
+    *,
+    source: str = "",
+    threads: int | None = None,
+) -> "GoldenVectors":
+    """Operands, accumulators, requantization constants and results of one layer, for test benches of hardware.
+
+    Args:
+        program: from `compile`.
+        inputs: as for `run`.
+        layer: a convolution or matrix product: its name, or a part of it that no other layer has.
+        source: where the inputs came from, for the manifest.
+        threads: as for `run`.
+
+    Raises:
+        InputError: no such layer, a layer without accumulators, or wrong inputs.
+    """
+    from accel_sim.report.vectors import capture
+
+    arrays = inputs if isinstance(inputs, Mapping) else {program.inputs[0].name: inputs}
+    return capture(program, layer, arrays, provenance(program, source), threads)
 
 
 def provenance(program: Program, inputs: str) -> Provenance:

@@ -9,6 +9,7 @@ from accel_sim.cli.inspect import inspect_command
 from accel_sim.cli.overflow import overflow_command
 from accel_sim.cli.quantize import quantize_command
 from accel_sim.cli.run import run_command
+from accel_sim.cli.vectors import vectors_command
 from accel_sim.version import __version__
 
 
@@ -25,6 +26,7 @@ for command in (
     compare_command,
     overflow_command,
     quantize_command,
+    vectors_command,
     hw_command,
 ):
     application.add_command(command)

@@ -17,6 +17,8 @@ from accel_sim.report.terminal.overflow import overflow_page
 from accel_sim.report.terminal.quantization import quantization_page
 from accel_sim.report.terminal.run import run_page
 from accel_sim.report.terminal.style import to_string
+from accel_sim.report.terminal.vectors import vectors_page
+from accel_sim.report.vectors import GoldenVectors
 
 
 def to_text(report: object, width: int | None = None, *, color: bool = False) -> str:
@@ -40,3 +42,4 @@ page_of.register(OverflowReport, overflow_page)
 page_of.register(Inspection, inspection_page)
 page_of.register(DemoReport, demonstration_page)
 page_of.register(QuantizationReport, quantization_page)
+page_of.register(GoldenVectors, vectors_page)
