@@ -190,7 +190,9 @@ def test_hw_lists_presets_and_prints_one_as_a_file(capsys):
 
 
 @pytest.mark.parametrize(
-    "command", ["", "run", "compare", "overflow", "inspect", "quantize", "vectors", "hw", "demo"], ids=lambda c: c or "accel-sim"
+    "command",
+    ["", "run", "compare", "overflow", "inspect", "quantize", "vectors", "hw", "demo"],
+    ids=lambda c: c or "accel-sim",
 )
 def test_help(capsys, command):
     code, out, err = invoke(capsys, *([command] if command else []), "--help")

@@ -23,10 +23,10 @@ for command in (
     demo_command,
     inspect_command,
     run_command,
+    vectors_command,
     compare_command,
     overflow_command,
     quantize_command,
-    vectors_command,
     hw_command,
 ):
     application.add_command(command)

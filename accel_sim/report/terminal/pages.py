@@ -37,9 +37,9 @@ def page_of(report: object) -> RenderableType:
 
 
 page_of.register(RunReport, run_page)
+page_of.register(GoldenVectors, vectors_page)
 page_of.register(MismatchReport, mismatch_page)
 page_of.register(OverflowReport, overflow_page)
 page_of.register(Inspection, inspection_page)
 page_of.register(DemoReport, demonstration_page)
 page_of.register(QuantizationReport, quantization_page)
-page_of.register(GoldenVectors, vectors_page)
