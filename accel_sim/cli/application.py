@@ -3,6 +3,7 @@
 import click
 
 from accel_sim.cli.compare import compare_command
+from accel_sim.cli.debug import debug_command
 from accel_sim.cli.demo import demo_command
 from accel_sim.cli.hw import hw_command
 from accel_sim.cli.inspect import inspect_command
@@ -27,6 +28,7 @@ for command in (
     compare_command,
     overflow_command,
     quantize_command,
+    debug_command,
     hw_command,
 ):
     application.add_command(command)

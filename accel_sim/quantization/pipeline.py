@@ -55,10 +55,17 @@ _REPORTED_SAMPLES = 8
 
 @dataclass(frozen=True, eq=False)
 class Quantized:
-    """The integer graph, and what was done."""
+    """The result of `quantize_with_report`.
+
+    Attributes:
+        graph: the integer graph.
+        report: what was done.
+        reference: the float graph that the integer graph approximates node by node: canonical, equalized, absorbed.
+    """
 
     graph: Graph
     report: QuantizationReport
+    reference: Graph
 
 
 def quantize(
@@ -152,7 +159,8 @@ class _Work:
         """All steps after the first."""
         self._equalize()
         self._absorb()
-        reference = FloatRunner(self._graph)
+        exact = self._graph
+        reference = FloatRunner(exact)
         nearest = nearest_weights(self._graph, self._recipe)
         self._measure("weight ranges", reference, self._with_weights(nearest, {}))
         self._note_weights(nearest)
@@ -166,7 +174,7 @@ class _Work:
         self._measure("activation ranges", reference, approximate, grids)
         self._graph = changed(self._graph, {name: Change(bias=bias) for name, bias in biases.items()})
         made = IntegerForm(self._graph, grids, weights, self._recipe).integer_graph()
-        return Quantized(made, self._report(made, fitted))
+        return Quantized(made, self._report(made, fitted), exact)
 
     def _equalize(self) -> None:
         if not self._recipe.equalizes:

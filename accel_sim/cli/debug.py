@@ -1,0 +1,76 @@
+"""accel-sim debug."""
+
+from pathlib import Path
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from accel_sim import api
+from accel_sim.cli.files import output_files, read_npz
+from accel_sim.cli.options import json_option
+from accel_sim.cli.output import publish
+from accel_sim.cli.progress import stage
+from accel_sim.errors import Fault, InputError
+
+
+@click.command("debug")
+@click.argument("model", metavar="FLOAT.onnx")
+@click.option("--calibration", required=True, metavar="X.npz", help="Real inputs, float32, for quantization.")
+@click.option("--inputs", metavar="X.npz", help="Inputs that networks are judged on.  [default: the calibration data]")
+@click.option("--labels", metavar="Y.npz", help="The right class of each of the inputs: one array of integers.")
+@click.option("--recipe", default="standard", show_default=True, metavar="NAME|FILE.toml", help="What is debugged.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one key of the recipe.")
+@click.option(
+    "--samples",
+    "most_samples",
+    type=click.IntRange(min=1),
+    default=64,
+    show_default=True,
+    metavar="N",
+    help="Inputs that are used at most.",
+)
+@click.option("--journal", metavar="FILE", help="Keeps every result, so that the flow resumes where it stopped.")
+@json_option
+def debug_command(
+    model: str,
+    calibration: str,
+    inputs: str | None,
+    labels: str | None,
+    recipe: str,
+    overrides: tuple[str, ...],
+    most_samples: int,
+    journal: str | None,
+    json_path: str | None,
+) -> int:
+    """Find out where a quantized network loses accuracy, and what helps (figure 9 of the white paper)."""
+    from accel_sim.analysis.debug import debug
+    from accel_sim.quantization import get_recipe
+
+    with output_files((model, calibration, inputs, labels, recipe), json=json_path) as files:
+        with stage(f"reading {model}"):
+            graph = api.load(model)
+            data = read_npz(calibration)
+            judged = data if inputs is None else read_npz(inputs)
+        with stage("debugging") as advance:
+            report = debug(
+                graph,
+                data,
+                judged,
+                None if labels is None else _labels(labels),
+                get_recipe(recipe, overrides),
+                most_samples=most_samples,
+                journal=None if journal is None else Path(journal),
+                progress=advance,
+            )
+        publish(report, files)
+    return 0 if report.is_sane else 1
+
+
+def _labels(path: str) -> NDArray[np.int64]:
+    arrays = read_npz(path)
+    found = [a for a in arrays.values() if a.dtype.kind in "iu" and a.ndim == 1]
+    if len(found) != 1:
+        value = ", ".join(f"{name}: {a.dtype}{list(a.shape)}" for name, a in arrays.items())
+        raise InputError(f"labels {path!r}", [Fault("arrays", value, "holds one list of integers")])
+    return found[0].astype(np.int64)
