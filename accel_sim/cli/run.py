@@ -3,6 +3,7 @@
 import click
 
 from accel_sim import api
+from accel_sim.analysis.topology import is_topology, time_topology
 from accel_sim.cli.files import output_files, save_arrays
 from accel_sim.cli.options import (
     hardware_of,
@@ -16,7 +17,9 @@ from accel_sim.cli.options import (
 )
 from accel_sim.cli.output import publish
 from accel_sim.cli.progress import stage
+from accel_sim.hardware import AcceleratorConfig
 from accel_sim.report.run_report import RunReport
+from accel_sim.sim.result import Level
 
 
 @click.command("run")
@@ -39,8 +42,14 @@ def run_command(
     output: str | None,
     json_path: str | None,
 ) -> int:
-    """Run a quantized MODEL on the simulated accelerator."""
+    """Run a quantized MODEL on the simulated accelerator.
+
+    MODEL may also be a SCALE-Sim topology (.csv): shapes without weights, for which there are cycles only.
+    """
     hardware = hardware_of(hw, overrides)
+    if is_topology(model):
+        given = {"--inputs": inputs_path, "--profile": profile, "--output": output}
+        return _time_topology(model, hw, hardware, json_path, _meaningless(given, level))
     with output_files((model, inputs_path, hw), output=output, json=json_path) as files:
         with stage(f"reading {model}"):
             graph = api.load(model)
@@ -52,5 +61,22 @@ def run_command(
         report = RunReport(api.provenance(program, samples.source), result)
         if "output" in files:
             files["output"].write(save_arrays(result.outputs))
+        publish(report, files)
+    return 0
+
+
+def _meaningless(given: dict[str, str | None], level: str) -> list[str]:
+    """The options that ask for data which a topology does not have."""
+    return [name for name, value in given.items() if value] + ["--level"] * (level != Level.CYCLE.value)
+
+
+def _time_topology(
+    path: str, hw: str, hardware: AcceleratorConfig, json_path: str | None, meaningless: list[str]
+) -> int:
+    if meaningless:
+        raise click.UsageError(f"{', '.join(meaningless)}: {path} is a topology without weights: there are cycles only")
+    with output_files((path, hw), json=json_path) as files:
+        with stage(f"timing {path}"):
+            report = RunReport(*time_topology(path, hardware))
         publish(report, files)
     return 0

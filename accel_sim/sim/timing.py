@@ -11,15 +11,17 @@ Nothing here looks at data: time follows from the command (shapes, tiling, recip
 Commands run one after the other: the first transfer of a command does not overlap the previous command.
 """
 
+from collections.abc import Iterable, Sequence
+
 from accel_sim.hardware import AcceleratorConfig, TimingModel
-from accel_sim.program import Command, Convolve, MatrixMultiply, Program, TransposeConvolve
+from accel_sim.program import Command, Convolve, MatrixMultiply, Operand, Program, TransposeConvolve
 from accel_sim.sim.timing_gemmini_commands import time_gemmini
 from accel_sim.sim.timing_matrix import time_matrix
 from accel_sim.sim.timing_nvdla import time_nvdla, time_nvdla_commands
 from accel_sim.sim.timing_types import CommandTiming
 from accel_sim.sim.timing_vector import time_vector
 
-__all__ = ["CommandTiming", "time_command", "time_program"]
+__all__ = ["CommandTiming", "time_command", "time_commands", "time_program"]
 
 
 def time_command(command: Command, hardware: AcceleratorConfig) -> CommandTiming:
@@ -35,6 +37,13 @@ def time_command(command: Command, hardware: AcceleratorConfig) -> CommandTiming
 
 def time_program(program: Program, hardware: AcceleratorConfig) -> tuple[CommandTiming, ...]:
     """The timing of each command, in order; their sum is the network's latency for one run of its own batch."""
+    return time_commands(program.commands, hardware, [port.operand for port in program.outputs])
+
+
+def time_commands(
+    commands: Sequence[Command], hardware: AcceleratorConfig, kept: Iterable[Operand] = ()
+) -> tuple[CommandTiming, ...]:
+    """The timing of each command, in order; `kept` are the tensors that leave the network."""
     if hardware.timing.model is TimingModel.NVDLA:
-        return time_nvdla_commands(program.commands, hardware, [port.operand for port in program.outputs])
-    return tuple(time_command(command, hardware) for command in program.commands)
+        return time_nvdla_commands(commands, hardware, kept)
+    return tuple(time_command(command, hardware) for command in commands)

@@ -41,7 +41,7 @@ def run_page(report: RunReport) -> Group:
         headline(report.provenance, f"level {report.result.level.value}"),
         _layers(report),
         facts(totals(report)),
-        _outputs(report),
+        *([_outputs(report)] if report.result.outputs else []),
     )
 
 

@@ -1,0 +1,23 @@
+"""The time of commands that have no data."""
+
+from collections.abc import Sequence
+
+from accel_sim.hardware import AcceleratorConfig
+from accel_sim.program import Command
+from accel_sim.sim.layers import CommandReport, layer_results
+from accel_sim.sim.result import Level, RunResult
+from accel_sim.sim.timing import time_commands
+
+
+def time_only(commands: Sequence[Command], hardware: AcceleratorConfig) -> RunResult:
+    """Cycles, traffic and energy without a run: no samples, no outputs, no accumulators."""
+    timings = time_commands(commands, hardware)
+    reports = [CommandReport(command, timing, None) for command, timing in zip(commands, timings, strict=True)]
+    return RunResult(
+        outputs={},
+        ports={},
+        layers=layer_results(reports, hardware.grid.size),
+        samples=0,
+        level=Level.CYCLE,
+        cycles=sum(timing.cycles for timing in timings),
+    )
