@@ -16,11 +16,14 @@ from typing import TYPE_CHECKING
 from accel_sim.version import __version__
 
 if TYPE_CHECKING:
+    from accel_sim.analysis.causes import Cause
     from accel_sim.analysis.mismatch import MismatchReport, TensorMismatch
+    from accel_sim.analysis.mismatch_profiles import ProfileReport
     from accel_sim.analysis.overflow import LayerOverflow, OverflowReport
     from accel_sim.analysis.samples import random_inputs
     from accel_sim.api import (
         compare,
+        compare_profiles,
         compile,
         golden_vectors,
         inspect,
@@ -56,11 +59,14 @@ if TYPE_CHECKING:
 
 # What is not used is not imported: `import accel_sim` costs nothing, the kernels come with the first run.
 _MODULES = {
+    "accel_sim.analysis.causes": ["Cause"],
     "accel_sim.analysis.mismatch": ["MismatchReport", "TensorMismatch"],
+    "accel_sim.analysis.mismatch_profiles": ["ProfileReport"],
     "accel_sim.analysis.overflow": ["LayerOverflow", "OverflowReport"],
     "accel_sim.analysis.samples": ["random_inputs"],
     "accel_sim.api": [
         "compare",
+        "compare_profiles",
         "compile",
         "golden_vectors",
         "inspect",
@@ -100,6 +106,7 @@ __all__ = [
     "PROFILES",
     "AccelSimError",
     "AcceleratorConfig",
+    "Cause",
     "CompileError",
     "Fault",
     "Graph",
@@ -115,6 +122,7 @@ __all__ = [
     "Node",
     "OverflowReport",
     "Profile",
+    "ProfileReport",
     "Program",
     "ProgramError",
     "QuantParams",
@@ -129,6 +137,7 @@ __all__ = [
     "UnsupportedModelError",
     "__version__",
     "compare",
+    "compare_profiles",
     "compile",
     "get_profile",
     "golden_vectors",

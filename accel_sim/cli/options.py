@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from accel_sim.analysis.samples import random_inputs, sample_count
 from accel_sim.cli.files import read_npz
+from accel_sim.errors import Fault, InputError
 from accel_sim.hardware import DEFAULT_HARDWARE, AcceleratorConfig, load_hardware
 from accel_sim.ir import Graph
 from accel_sim.numerics.profiles import PROFILES
@@ -92,6 +93,19 @@ def read_samples(graph: Graph, path: str | None, seed: int) -> Samples:
     arrays = read_npz(path)
     count = sample_count(graph, arrays)
     return Samples(arrays, f"{count:,} sample{'s' * (count != 1)} of {Path(path).name}")
+
+
+def read_labels(path: str) -> Array:
+    """The classes of samples: the array `labels` of an .npz, or its only array.
+
+    Raises:
+        InputError: a file without such an array.
+    """
+    arrays = read_npz(path)
+    if "labels" not in arrays and len(arrays) != 1:
+        names = ", ".join(arrays) or "none"
+        raise InputError(f"labels {path!r}", [Fault("arrays", names, "one is called `labels`, or there is only one")])
+    return arrays["labels"] if "labels" in arrays else next(iter(arrays.values()))
 
 
 def hardware_of(name: str, overrides: tuple[str, ...]) -> AcceleratorConfig:

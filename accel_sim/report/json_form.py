@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.analysis.debug import DebugReport
-from accel_sim.analysis.mismatch import MismatchReport, TensorMismatch
+from accel_sim.analysis.mismatch import MismatchReport
+from accel_sim.analysis.mismatch_profiles import ProfileReport
 from accel_sim.analysis.overflow import LayerOverflow, OverflowReport
 from accel_sim.analysis.provenance import Provenance
 from accel_sim.hardware import AcceleratorConfig
@@ -26,6 +27,7 @@ from accel_sim.program import Port
 from accel_sim.quantization.quantization_report import QuantizationReport
 from accel_sim.report.demonstration import DemoReport
 from accel_sim.report.inspection import Inspection
+from accel_sim.report.json_mismatch import explanation, pair, tensor
 from accel_sim.report.run_report import RunReport
 from accel_sim.version import __version__
 
@@ -119,13 +121,22 @@ def _mismatch(report: MismatchReport) -> Document:
         "identical": report.identical,
         "top1_agreement": report.top1_agreement,
         "first_differing": first.node if first else None,
-        "outputs": [_tensor(t) for t in report.outputs],
-        "layers": [_tensor(t) for t in report.layers],
+        **explanation(report),
+        "outputs": [tensor(t) for t in report.outputs],
+        "layers": [tensor(t) for t in report.layers],
     }
 
 
-def _tensor(tensor: TensorMismatch) -> Document:
-    return {**plain(tensor), "share": tensor.share}
+@document.register
+def _profiles(report: ProfileReport) -> Document:
+    return {
+        **heading("compare-profiles"),
+        **subject(report.provenance),
+        "samples": report.samples,
+        "identical": report.identical,
+        "profiles": report.profiles,
+        "pairs": [pair(p) for p in report.pairs],
+    }
 
 
 @document.register

@@ -4,6 +4,13 @@ from rich.console import Group
 from rich.text import Text
 
 from accel_sim.analysis.mismatch import MismatchReport, TensorMismatch
+from accel_sim.report.terminal.causes import (
+    cause_table,
+    first_fact,
+    main_cause,
+    rounding_fact,
+    unexplained_fact,
+)
 from accel_sim.report.terminal.fitted import Column, FittedTable, Side, distinguishing, shorten
 from accel_sim.report.terminal.style import bar, count, decibel, facts, headline, page, percent
 
@@ -15,16 +22,21 @@ _COLUMNS = (
     Column("Share"),
     Column("", Side.LEFT, keep=1),
     Column("Largest"),
-    Column("SQNR dB"),
+    Column("SQNR dB", keep=4),
 )
+_OWN_COLUMNS = (Column("Own", keep=5), Column("Own cause", Side.TEXT, keep=5))
 
 
 def mismatch_page(report: MismatchReport) -> Group:
-    """Headline, layers, outputs, the verdict."""
+    """Headline, layers, causes, outputs, the verdict."""
+    about = f"integer machine against fake-quant simulation in {report.simulation}, both running freely"
+    if report.explained:
+        about += "; own: both fed the machine's operands"
     return page(
         headline(report.provenance),
-        Text(f"integer machine against fake-quant simulation in {report.simulation}, both running freely", "dim"),
+        Text(about, "dim"),
         mismatch_table(report),
+        cause_table(report.own_causes, report.causes) if report.explained else None,
         facts(_summary(report)),
     )
 
@@ -32,7 +44,15 @@ def mismatch_page(report: MismatchReport) -> Group:
 def mismatch_table(report: MismatchReport) -> FittedTable:
     """One row per computed tensor."""
     most = max((layer.share for layer in report.layers), default=0.0) or 1.0
-    return FittedTable(_COLUMNS, [_row(layer, most) for layer in report.layers])
+    if not report.explained:
+        return FittedTable(_COLUMNS, [_row(layer, most) for layer in report.layers])
+    rows = [[*_row(layer, most), *_own(layer)] for layer in report.layers]
+    return FittedTable((*_COLUMNS, *_OWN_COLUMNS), rows)
+
+
+def _own(layer: TensorMismatch) -> list[str | Text]:
+    own = layer.own
+    return [count(own.differing) if own else "", main_cause(own)]
 
 
 def _row(layer: TensorMismatch, most: float) -> list[str | Text]:
@@ -57,7 +77,17 @@ def _summary(report: MismatchReport) -> list[tuple[str, str]]:
     verdict = (
         f"first difference in {_name(report, first)} ({first.op})" if first else "every code of every layer is the same"
     )
+    rows += _accuracy(report)
+    if report.explained:
+        rows += [*rounding_fact(report), *first_fact(report.first), *unexplained_fact(report.unexplained)]
     return [*rows, ("verdict", verdict)]
+
+
+def _accuracy(report: MismatchReport) -> list[tuple[str, str]]:
+    if report.accuracy is None:
+        return []
+    sides = f"machine {percent(report.accuracy.machine)}, fake-quant {percent(report.accuracy.simulated)}"
+    return [("top-1 accuracy", sides)]
 
 
 def _name(report: MismatchReport, layer: TensorMismatch) -> str:

@@ -6,6 +6,7 @@ from rich.console import RenderableType
 
 from accel_sim.analysis.debug import DebugReport
 from accel_sim.analysis.mismatch import MismatchReport
+from accel_sim.analysis.mismatch_profiles import ProfileReport
 from accel_sim.analysis.overflow import OverflowReport
 from accel_sim.quantization.quantization_report import QuantizationReport
 from accel_sim.report.demonstration import DemoReport
@@ -16,6 +17,7 @@ from accel_sim.report.terminal.demonstration import demonstration_page
 from accel_sim.report.terminal.inspection import inspection_page
 from accel_sim.report.terminal.mismatch import mismatch_page
 from accel_sim.report.terminal.overflow import overflow_page
+from accel_sim.report.terminal.profiles import profiles_page
 from accel_sim.report.terminal.quantization import quantization_page
 from accel_sim.report.terminal.run import run_page
 from accel_sim.report.terminal.style import to_string
@@ -41,6 +43,7 @@ def page_of(report: object) -> RenderableType:
 page_of.register(RunReport, run_page)
 page_of.register(GoldenVectors, vectors_page)
 page_of.register(MismatchReport, mismatch_page)
+page_of.register(ProfileReport, profiles_page)
 page_of.register(OverflowReport, overflow_page)
 page_of.register(Inspection, inspection_page)
 page_of.register(DemoReport, demonstration_page)
