@@ -86,6 +86,7 @@ class MemoryConfig:
         dram_latency_cycles: from a request to its first byte.
         weight_sram_bytes, activation_sram_bytes, accumulator_sram_bytes: capacities.
         double_buffered: each on-chip memory is two halves: one is in use while the other is filled or emptied.
+        whole_weight_tiles: weights lie in DRAM, and are read, as tiles padded to the rows and columns of the grid.
     """
 
     dram_bytes_per_cycle: float = described("bytes per cycle", 1e-6, float("inf"))
@@ -94,6 +95,7 @@ class MemoryConfig:
     activation_sram_bytes: int = described("bytes", 1, 1 << 40)
     accumulator_sram_bytes: int = described("bytes", 1, 1 << 40)
     double_buffered: bool = True
+    whole_weight_tiles: bool = False
 
     def __post_init__(self) -> None:
         _refuse(range_faults(self), "memory")

@@ -14,8 +14,8 @@ The sequencer walks, outermost first: batch of a MatrixMultiply, block of `tilin
 
 DRAM traffic follows from what stays on chip:
 
-- weights: read once if they all fit the weight memory together (or are a single tile), else again for each block. Bias
-  comes with them.
+- weights: read once if they all fit the weight memory together (or are a single tile), else again for each block; as
+  tiles padded to the grid where memory.whole_weight_tiles says so. Bias comes with them.
 - inputs: if the image rows that a block reads (all channels) fit the activation memory's half, a block reads the rows
   that the block before has not, during that block; else each tile reads its m x k elements.
 - outputs: written once.
@@ -40,7 +40,7 @@ from accel_sim.program.geometry import (
     weight_zero_points,
 )
 from accel_sim.sim.timing_energy import multiply_pj, traffic_pj
-from accel_sim.sim.timing_grid import GridTime, grid_time
+from accel_sim.sim.timing_grid import GridTime, ceil_divide, grid_time
 from accel_sim.sim.timing_transfers import elapsed
 from accel_sim.sim.timing_types import TRAFFIC, CommandTiming
 
@@ -168,9 +168,16 @@ class _Walk:
         """DRAM bytes that each tile writes."""
         return (self.outputs * _item(self.command.output_to)).astype(np.float64)
 
+    def _stored_weights(self) -> Integers:
+        """Weights that DRAM holds of each tile."""
+        if not self.hardware.memory.whole_weight_tiles:
+            return self.k * self.channels
+        grid = self.hardware.grid
+        return ceil_divide(self.k, grid.rows) * ceil_divide(self.channels, grid.columns) * grid.size
+
     def _weight_bytes(self) -> NDArray[np.float64]:
         weights = matrix_operands(self.command)[1]
-        size = self.k * self.channels * _item(weights)
+        size = self._stored_weights() * _item(weights)
         if not isinstance(self.command, MatrixMultiply) and self.command.bias is not None:
             first = self._spread(np.arange(self._counts[3]) == 0, 3)
             size += first * self.channels * _item(self.command.bias)
