@@ -154,6 +154,8 @@ class TimingModel(Enum):
     """NVIDIA's public performance sheet: each layer takes the longer of its MAC and its DRAM cycles."""
     GEMMINI = "gemmini"
     """UC Berkeley's Gemmini: a model of its tiles, fitted to cycles of its RTL, for a 16x16 grid."""
+    SCALESIM = "scalesim"
+    """SCALE-Sim 3.0's double-buffered memories, event by event, around a systolic grid; slow for large layers."""
 
 
 @dataclass(frozen=True)
@@ -235,11 +237,22 @@ def smallest_tile_faults(config: AcceleratorConfig) -> list[Fault]:
 
 def timing_faults(config: AcceleratorConfig) -> list[Fault]:
     """What the model of time does not cover."""
-    grid = config.grid
-    if config.timing.model is TimingModel.GEMMINI and (grid.rows, grid.columns) != (16, 16):
+    grid, model, faults = config.grid, config.timing.model, []
+    cure = "set timing.model=grid"
+    if model is TimingModel.GEMMINI and (grid.rows, grid.columns) != (16, 16):
         size = f"{grid.rows}x{grid.columns}"
-        return [Fault("timing.model", f"gemmini with a {size} grid", "was fitted to 16x16", "set timing.model=grid")]
-    return []
+        faults.append(Fault("timing.model", f"gemmini with a {size} grid", "was fitted to 16x16", cure))
+    if model is TimingModel.SCALESIM and grid.dataflow is Dataflow.ADDER_TREE:
+        faults.append(Fault("timing.model", "scalesim with an adder_tree", "is for systolic grids", cure))
+    if model is TimingModel.SCALESIM and grid.shadow_registers:
+        faults.append(
+            Fault("timing.model", "scalesim with shadow registers", "needs grid.shadow_registers=false", cure)
+        )
+    bandwidth = config.memory.dram_bytes_per_cycle
+    if model is TimingModel.SCALESIM and not (bandwidth < 1 << 30 and bandwidth == int(bandwidth) >= 1):
+        rule = "needs memory.dram_bytes_per_cycle to be a whole number"
+        faults.append(Fault("timing.model", f"scalesim with {bandwidth:g} bytes per cycle", rule, cure))
+    return faults
 
 
 def _refuse(faults: list[Fault], subject: str) -> None:

@@ -5,8 +5,8 @@ Nothing here looks at data: time follows from the command (shapes, tiling, recip
 - Matrix commands: `timing_matrix`, on the closed forms of the grid in `timing_grid`.
 - Everything else: `timing_vector`, a stream through the vector unit or the DMA.
 - Transfers beside computation: `timing_transfers`. Energy: `timing_energy`.
-- Accelerators whose makers publish a model of their own, or whose RTL was measured (`timing.model`): `timing_nvdla`,
-  `timing_gemmini`.
+- By `timing.model`, accelerators that have a published model of their own or measured RTL, and a simulator's memories:
+  `timing_nvdla`, `timing_gemmini`, `timing_scalesim`.
 
 Commands run one after the other: the first transfer of a command does not overlap the previous command.
 """
@@ -18,6 +18,7 @@ from accel_sim.program import Command, Convolve, MatrixMultiply, Operand, Progra
 from accel_sim.sim.timing_gemmini_commands import time_gemmini
 from accel_sim.sim.timing_matrix import time_matrix
 from accel_sim.sim.timing_nvdla import time_nvdla, time_nvdla_commands
+from accel_sim.sim.timing_scalesim_commands import time_scalesim
 from accel_sim.sim.timing_types import CommandTiming
 from accel_sim.sim.timing_vector import time_vector
 
@@ -30,6 +31,8 @@ def time_command(command: Command, hardware: AcceleratorConfig) -> CommandTiming
         return time_nvdla(command, hardware)
     if hardware.timing.model is TimingModel.GEMMINI:
         return time_gemmini(command, hardware)
+    if hardware.timing.model is TimingModel.SCALESIM:
+        return time_scalesim(command, hardware)
     if isinstance(command, Convolve | TransposeConvolve | MatrixMultiply):
         return time_matrix(command, hardware)
     return time_vector(command, hardware)
