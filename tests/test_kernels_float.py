@@ -61,7 +61,8 @@ def test_means(order: SumOrder, rng: np.random.Generator) -> None:
 @random_cases(60)
 def test_average_pool(rng: np.random.Generator) -> None:
     s, size = scale(rng), int(rng.integers(1, 9))
-    recipe = FloatAverage(s, 3, fine(s, rng), 5, *LIMITS)
+    inside, offset = (5, 0) if rng.integers(2) else (0, 5)
+    recipe = FloatAverage(s, 3, fine(s, rng), inside, *LIMITS, offset)
     x = codes(rng, (1, size, size, 3), "uint8", extreme=tied(rng))
     layout = Layout()
     y = layout.result("y", (1, 1, 1, 3), "int32")

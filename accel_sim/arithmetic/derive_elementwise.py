@@ -133,10 +133,11 @@ def _product(
 def _float(
     profile: Profile, kind: BinaryKind, a: QuantParams, b: QuantParams, y: QuantParams, activation: Activation
 ) -> ElementwiseRecipe:
-    """ONNX Runtime: QLinearAdd and QLinearMul for 8-bit codes without a clamp; float32 for everything else."""
+    """ONNX Runtime: QLinearAdd and QLinearMul for 8-bit codes of one type without a clamp; float32 for all others."""
     (low,), (high,) = activation_bounds(profile, activation, y)
     clamps = (low, high) != (y.low, y.high)
-    if max(a.bits, b.bits, y.bits) <= 8 and not clamps and kind is not BinaryKind.SUBTRACT:
+    one_type = max(a.bits, b.bits, y.bits) <= 8 and a.signed == b.signed == y.signed
+    if one_type and not clamps and kind is not BinaryKind.SUBTRACT:
         return _fused_sum(a, b, y) if kind is BinaryKind.ADD else _float_product(a, b, y)
     clip_high = activation.high[0] if isinstance(activation.high, tuple) else activation.high
     return FloatBinary(

@@ -41,7 +41,9 @@ class ReductionLayout:
 def derive_average_pool(profile: Profile, op: AveragePool2D, x: QuantParams, y: QuantParams) -> AverageRecipe:
     """The recipe of AVERAGE_POOL_2D.
 
-    Fixed point and TOSA average codes: x and y lie on one grid (`needs_equal_grids`: requantize first).
+    Fixed point and TOSA average codes: x and y lie on one grid (`needs_equal_grids`: requantize first). ONNX Runtime
+    averages floats where x and y are of different types. Their sum is taken as for channels in multiples of 16, pixel
+    by pixel; for others ONNX Runtime adds up columns first, which can decide a near tie otherwise.
 
     Raises:
         UnsupportedByProfileError: different grids where the profile needs one; scales it cannot express.
@@ -50,6 +52,8 @@ def derive_average_pool(profile: Profile, op: AveragePool2D, x: QuantParams, y: 
     (low,), (high,) = activation_bounds(profile, op.activation, y)
     zero_in, zero = x.zero_point[0], y.zero_point[0]
     if rule is Arithmetic.FLOAT32:
+        if x.signed != y.signed:
+            return FloatAverage(x.scale[0], zero_in, y.scale[0], 0, low - zero, high - zero, offset=zero)
         return FloatAverage(x.scale[0], zero_in, y.scale[0], zero, low, high)
     if rule in (Arithmetic.EXACT, Arithmetic.SHIFT):
         ratio = Fraction(x.scale[0]) / Fraction(y.scale[0])
@@ -78,7 +82,8 @@ def derive_mean(
         count: elements per mean, at least 1.
         x: the input's grid.
         y: the result's grid.
-        global_pool: ONNX Runtime has an integer kernel for GlobalAveragePool and leaves ReduceMean in float.
+        global_pool: ONNX Runtime has an integer kernel for GlobalAveragePool (between codes of one type) and leaves
+            ReduceMean in float.
         layout: of the reduction in the file, which decides the order of ReduceMean's float additions; None: all
             reduced axes last.
 
@@ -87,6 +92,9 @@ def derive_mean(
     """
     rule, zero, low, high = profile.reduction, y.zero_point[0], (y.low,), (y.high,)
     offset = count * x.zero_point[0]
+    if rule is Arithmetic.FLOAT32 and global_pool and x.signed != y.signed:
+        scales = x.scale[0], x.zero_point[0], y.scale[0]
+        return FloatMean(*scales, zero, y.low, y.high, SumOrder.LANES, count)
     if rule is Arithmetic.FLOAT32 and not global_pool:
         order, row = _sum_order(layout) if layout else (SumOrder.ROWS, count)
         return FloatMean(x.scale[0], x.zero_point[0], y.scale[0], zero, y.low, y.high, order, row)

@@ -70,7 +70,10 @@ class ReciprocalAverage(AverageRecipe):
 
 @dataclass(frozen=True)
 class FloatAverage(AverageRecipe):
-    """ONNX Runtime QLinearAveragePool: f32 dequantize, sequential f32 sum, / count, rint(f32(y / so) + zo)."""
+    """ONNX Runtime QLinearAveragePool: f32 dequantize, sequential f32 sum, / count, rint(f32(y / so) + zo).
+
+    AveragePool left in float has zero_point 0, limits without the zero point, and adds it as `offset`: to the integer.
+    """
 
     input_scale: float
     input_zero_point: int
@@ -78,6 +81,7 @@ class FloatAverage(AverageRecipe):
     zero_point: int
     low: int
     high: int
+    offset: int = 0
 
     def _codes(self, window: Integers, count: Integers) -> Integers:
         counts = as_int64(count)
@@ -87,7 +91,7 @@ class FloatAverage(AverageRecipe):
             total = np.where(i < counts, total + real[..., i], total)
         average = total / counts.astype(np.float32)
         multiple = average / np.float32(self.scale) + np.float32(self.zero_point)
-        return np.clip(np.rint(multiple), self.low, self.high).astype(np.int64)
+        return np.clip(np.rint(multiple), self.low, self.high).astype(np.int64) + self.offset
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,7 @@ class SumRequantization(MeanRecipe):
 
 
 class SumOrder(Enum):
-    """In which order ONNX Runtime's ReduceMean adds float32 elements; it follows from where the reduced axes lie.
+    """In which order ONNX Runtime adds float32 elements; ReduceMean's follows from where the reduced axes lie.
 
     Axes are those of the file (NCHW), neighbours of one kind merged: K kept, R reduced.
     """
@@ -150,11 +154,13 @@ class SumOrder(Enum):
     """RKR: contiguous rows as in ROWS, their sums added sequentially."""
     SEQUENTIAL = "sequential"
     """RK and everything else: one after the other."""
+    LANES = "lanes"
+    """GlobalAveragePool in float: packets of 4 in one accumulator, then the elements left over (MLAS)."""
 
 
 @dataclass(frozen=True)
 class FloatMean(MeanRecipe):
-    """ONNX Runtime's ReduceMean left in float between DequantizeLinear and QuantizeLinear.
+    """ONNX Runtime's ReduceMean or GlobalAveragePool left in float between DequantizeLinear and QuantizeLinear.
 
     The float32 sum depends on the order of the additions, which the file's layout decides: elements [..., n] are
     given in the *file's* axis order (NCHW), kept axes first, reduced axes last, both row-major. Then
@@ -188,6 +194,8 @@ class FloatMean(MeanRecipe):
         """
         if self.order is SumOrder.GROUPS:
             return _grouped_sum(x)
+        if self.order is SumOrder.LANES:
+            return _lane_sum(x)
         if self.order is SumOrder.SEQUENTIAL:
             return _sequential_sum(x)
         total = np.float32(0)
@@ -208,6 +216,15 @@ def _grouped_sum(x: NDArray[np.float32]) -> np.float32:
         sums.append(_sequential_sum(x[k : k + size]))
         k += size
     return _sequential_sum(np.array(sums, np.float32))
+
+
+def _lane_sum(x: NDArray[np.float32]) -> np.float32:
+    """Element i is added to lane i % 4 as long as four are left; then lanes (0 + 2) + (1 + 3), then the others."""
+    whole = len(x) // 4 * 4
+    lanes = np.zeros(4, np.float32)
+    for packet in x[:whole].reshape(-1, 4):
+        lanes = lanes + packet
+    return _sequential_sum(np.concatenate([[(lanes[0] + lanes[2]) + (lanes[1] + lanes[3])], x[whole:]]))
 
 
 def _packet_sum(x: NDArray[np.float32], start: int) -> np.float32:

@@ -37,6 +37,7 @@ _MEAN_ORDERS = {
     SumOrder.ROW_BLOCKS: mean_float32.ROWS,
     SumOrder.GROUPS: mean_float32.GROUPS,
     SumOrder.SEQUENTIAL: mean_float32.SEQUENTIAL,
+    SumOrder.LANES: mean_float32.LANES,
 }
 
 
@@ -133,7 +134,7 @@ def _prepare_float_average(command: PoolAverage, recipe: FloatAverage, geometry:
         codes = memory.view(command.output_to).reshape(pixels, channels)
         sums = memory.scratch(Scratch.ACCUMULATORS, (channels,), np.float32)
         return lambda: pool_average.average_float32(
-            image, geometry, input_scale, input_zero, counts, scale, zero_point, low, high, sums, codes
+            image, geometry, input_scale, input_zero, counts, scale, zero_point, low, high, recipe.offset, sums, codes
         )
 
     return Operation(bind, {Scratch.ACCUMULATORS: channels * 4})

@@ -1,13 +1,14 @@
-"""Means of dequantized codes in float32, in the orders of addition of ONNX Runtime's ReduceMean."""
+"""Means of dequantized codes in float32, in ONNX Runtime's orders of addition."""
 
 import numpy as np
 
 from accel_kernels._jit import kernel
 from accel_kernels._types import Array, Float32, Int64
 
-ROWS, GROUPS, SEQUENTIAL = range(3)
+ROWS, GROUPS, SEQUENTIAL, LANES = range(4)
 """Orders of addition. ROWS: contiguous rows in packets of 4 (Eigen), their sums one after the other. GROUPS: groups of
-4, then 2, then 1 elements, each sequentially, then the groups (MLAS). SEQUENTIAL: one after the other."""
+4, then 2, then 1 elements, each sequentially, then the groups (MLAS). SEQUENTIAL: one after the other. LANES: packets
+of 4 in one accumulator, then the elements left over (MLAS)."""
 
 
 @kernel
@@ -28,7 +29,7 @@ def mean_float32(
 
     Operands:
         elements: [kept, n] codes.
-        order: ROWS, GROUPS or SEQUENTIAL. row: length of a row of ROWS, a divisor of n.
+        order: one of the above. row: length of a row of ROWS, a divisor of n.
         low, high: codes minus the zero point.
         real: float32 [n], scratch.
         codes: [kept], any integer type that holds the limits.
@@ -44,6 +45,8 @@ def mean_float32(
                 total = total + _sum_packets(real[r * row : (r + 1) * row], start)
         elif order == GROUPS:
             total = _sum_groups(real)
+        elif order == LANES:
+            total = _sum_lanes(real)
         else:
             total = _sum_sequential(real, 0, n)
         multiple = total / np.float32(n) / scale
@@ -68,6 +71,21 @@ def _sum_groups(x: Array) -> Float32:
         group = _sum_sequential(x, first, first + size)
         total = group if first == 0 else total + group
         first += size
+    return total
+
+
+@kernel
+def _sum_lanes(x: Array) -> Float32:
+    end = x.size // 4 * 4
+    lane0 = lane1 = lane2 = lane3 = np.float32(0)
+    for i in range(0, end, 4):
+        lane0 += x[i]
+        lane1 += x[i + 1]
+        lane2 += x[i + 2]
+        lane3 += x[i + 3]
+    total = (lane0 + lane2) + (lane1 + lane3)
+    for i in range(end, x.size):
+        total = total + x[i]
     return total
 
 

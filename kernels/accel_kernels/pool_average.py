@@ -120,10 +120,11 @@ def average_float32(
     zero_point: Float32,
     low: Float32,
     high: Float32,
+    offset: Int64,
     sums: Array,
     codes: Array,
 ) -> None:
-    """codes[p, c] = clamp(rint(f32(f32(sum / n) / scale) + zero_point), low, high).
+    """codes[p, c] = clamp(rint(f32(f32(sum / n) / scale) + zero_point), low, high) + offset.
 
     The sum is float32, one dequantized code f32(f32(x - input_zero) * input_scale) after the other in row-major order;
     padding that counts adds 0. counts: int64 [pixels]. sums: float32 [C], scratch.
@@ -151,7 +152,7 @@ def average_float32(
         count = np.float32(counts[pixel])
         for c in range(channels):
             multiple = sums[c] / count / scale + zero_point
-            codes[pixel, c] = np.int64(min(max(np.rint(multiple), low), high))
+            codes[pixel, c] = np.int64(min(max(np.rint(multiple), low), high)) + offset
 
 
 @kernel

@@ -10,7 +10,6 @@ from oracles.onnx_builder import INT8, UINT8, Grid
 Array = NDArray[Any]
 INT32 = np.iinfo(np.int32)
 _FUSED_AS_UINT8 = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm"})
-_ZERO_POINT_ROUNDED = frozenset({"Add", "Mul", "AveragePool"})
 
 
 class Draw:
@@ -75,12 +74,11 @@ class Draw:
         """Whether the graph has float inputs and outputs.
 
         Behind QuantizeLinear, ONNX Runtime makes int8 activations uint8, and only then runs Conv, MatMul and Gemm in
-        integers: those need the float ends. The operators that add the zero point before they round would round other
-        float32 numbers with it: those have none.
+        integers: those need the float ends.
         """
         if dtype == INT8 and operator in _FUSED_AS_UINT8:
             return True
-        return self.chance(0.2) and not (dtype == INT8 and operator in _ZERO_POINT_ROUNDED)
+        return self.chance(0.2)
 
 
 class Weights:

@@ -10,7 +10,7 @@ integer codes, or floats where the model quantizes its inputs itself; the produc
 codes also where the model dequantizes its outputs. A case costs about a millisecond.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,7 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 from oracles import onnx_qdq_functions, onnx_qdq_moves, onnx_qdq_sums, onnx_qoperator
-from oracles.onnx_builder import Grid
+from oracles.onnx_builder import Grid, ModelBuilder
 from oracles.onnx_draw import Draw
 
 Array = NDArray[Any]
@@ -55,8 +55,12 @@ class Case:
 
 def case(operator: str, rng: np.random.Generator) -> Case:
     """A random model of `operator` (one of OPERATORS) with inputs; equal generators give equal cases."""
-    draw = Draw(rng)
-    model = _GENERATORS[operator](draw)
+    return made_by(operator, _GENERATORS[operator], Draw(rng))
+
+
+def made_by(operator: str, generate: Callable[[Draw], ModelBuilder], draw: Draw) -> Case:
+    """The case that a generator makes."""
+    model = generate(draw)
     note = "ties" if draw.ties else "uniform"
     return Case(model.serialize(), dict(model.inputs), operator, note, dict(model.output_grids))
 

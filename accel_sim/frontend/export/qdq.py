@@ -11,8 +11,10 @@ Three things a runtime decides, not the file:
   `WeightStorage.UINT8` (the same weights, stored with zero point 128: exact everywhere), or set the runtime's
   session option `session.x64quantprecision` to "1".
 - Layers with 16-bit codes run in float32 in ONNX Runtime.
-- ONNX Runtime turns int8 activations into uint8 ones first. That changes no sum, but average pooling adds the zero
-  point before it rounds: on signed grids its codes can differ by one. Unsigned activations, the default, are exact.
+- On x86, ONNX Runtime turns int8 activations into uint8 ones first. That changes no sum, but average pooling, Add and
+  Mul add the zero point before they round: on signed grids their codes can differ by one from the graph's. The file
+  read back is the graph that ONNX Runtime computes. Unsigned activations, the default, are exact either way.
+- Where several operators read an int8 activation, ONNX Runtime runs a Conv, MatMul or Gemm beside it in float32.
 """
 
 import os

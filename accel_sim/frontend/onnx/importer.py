@@ -18,6 +18,7 @@ from accel_sim.frontend.onnx.propagation import fuse_bias, propagate_grids
 from accel_sim.frontend.onnx.proto import read_model
 from accel_sim.frontend.onnx.quantization import resolve_quantization
 from accel_sim.frontend.onnx.registry import DEEPLOY_SHIFT, SUPPORTED, is_known
+from accel_sim.frontend.onnx.unsigned import hold_unsigned
 from accel_sim.frontend.onnx.view import NodeFault, NodeView
 from accel_sim.ir import ElementType, Graph, ModelFormat
 
@@ -51,6 +52,7 @@ def load_onnx(data: bytes, name: str, directory: Path | None = None) -> Graph:
         resolve_quantization(network)
     if network.is_integer:
         propagate_grids(network)
+        hold_unsigned(network)
     else:
         fuse_bias(network)
     return _Builder(network, name).build(hashlib.sha256(data).hexdigest())

@@ -74,6 +74,7 @@ class Network:
         grids: grids of values, constant or not.
         raw: values that are int32 accumulators without a grid.
         codes: type of the values that are integers in the file itself, not floats behind a DequantizeLinear.
+        pinned: values whose stored type no runtime may change: others read their codes, or no zero point is stated.
         quantized: values that a QuantizeLinear puts on their grid.
         float_reads: values that a step reads as floats, past any DequantizeLinear -> that step, for errors.
         broken: values of faulty steps; whoever reads them is left out without a further fault.
@@ -88,6 +89,7 @@ class Network:
     grids: dict[str, FileGrid] = field(default_factory=dict)
     raw: set[str] = field(default_factory=set)
     codes: dict[str, np.dtype[Any]] = field(default_factory=dict)
+    pinned: set[str] = field(default_factory=set)
     quantized: set[str] = field(default_factory=set)
     float_reads: dict[str, str] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
@@ -127,6 +129,7 @@ class Network:
         self.constants = {names.get(n, n): c for n, c in self.constants.items()}
         self.raw = {names.get(n, n) for n in self.raw}
         self.codes = {names.get(n, n): d for n, d in self.codes.items()}
+        self.pinned = {names.get(n, n) for n in self.pinned}
         self.quantized = {names.get(n, n) for n in self.quantized}
         self.float_reads = {names.get(n, n): w for n, w in self.float_reads.items()}
         self.broken = {names.get(n, n) for n in self.broken}

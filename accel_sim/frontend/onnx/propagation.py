@@ -22,7 +22,7 @@ from accel_sim.ir import Activation
 
 _SHAPING = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity"}
 _PICKING = {"Slice", "Split", "Pad", "MaxPool", "GlobalMaxPool", "Resize", "Upsample"}
-_MOVING = _SHAPING | _PICKING | {"DepthToSpace", "SpaceToDepth"}
+MOVING = _SHAPING | _PICKING | {"DepthToSpace", "SpaceToDepth"}
 _MERGING = frozenset({"Concat", "Min", "Max"})
 _SUMS = {"Conv", "ConvTranspose", "MatMul", "Gemm"}
 _FUSING = _SUMS | {"Add", "Sub", "Mul", "Concat", "MaxPool", "AveragePool"}
@@ -149,7 +149,7 @@ def _inherited(step: Step, network: Network) -> FileGrid | None:
     operands = [n for n in step.inputs if n]
     if not operands:
         return None
-    if step.operator in _MOVING or step.operator == "Relu":
+    if step.operator in MOVING or step.operator == "Relu":
         return network.grids.get(operands[0])
     if step.operator in _MERGING:
         grids = {network.grids.get(n) for n in operands}
@@ -159,7 +159,7 @@ def _inherited(step: Step, network: Network) -> FileGrid | None:
 
 def _backward(network: Network) -> None:
     for step in reversed(network.steps):
-        if step.operator not in _MOVING | _MERGING:
+        if step.operator not in MOVING | _MERGING:
             continue
         grids = {network.grids[n] for n in step.outputs if n in network.grids}
         operands = [n for n in step.inputs if n] if step.operator in _MERGING else list(step.inputs[:1])
@@ -171,7 +171,7 @@ def _backward(network: Network) -> None:
 
 def _arithmetic_on_codes(network: Network) -> list[Fault]:
     rule = "an operator on integers without DequantizeLinear moves, picks or compares them"
-    allowed = _MOVING | _MERGING | _INDEX_RESULTS | SHAPE_READERS | {"RequantShift"}
+    allowed = MOVING | _MERGING | _INDEX_RESULTS | SHAPE_READERS | {"RequantShift"}
     return [Fault(s.where, s.operator, rule) for s in network.steps if s.on_codes and s.operator not in allowed]
 
 

@@ -63,6 +63,8 @@ class _Resolver:
             except NodeFault as fault:
                 network.fail(step, fault.at(step.where))
         network.steps = self.steps
+        integers = {value for value in network.outputs.values() if value in self.integers}
+        network.pinned.update(self.alias.get(value, value) for value in integers)
         network.outputs = {file: self.alias.get(value, value) for file, value in network.outputs.items()}
         network.rename(self._final_names())
 
@@ -89,8 +91,13 @@ class _Resolver:
             self.network.constants[result] = codes
             return
         self._state(source, read_grid(view, 1, 2, self._dtype(source), None))
+        self._pin_untyped(view, source)
         self.alias[result] = source
         self.dequantized.add(result)
+
+    def _pin_untyped(self, view: NodeView, value: str) -> None:
+        if not view.given(2):
+            self.network.pinned.add(value)
 
     def _shape_constant(self, step: Step, view: NodeView) -> None:
         source, result = view.name(0), step.outputs[0]
@@ -114,9 +121,11 @@ class _Resolver:
             self.names.setdefault(source, result)
             self.network.quantized.add(source)
         elif self.network.grids[source] != grid:
+            self._pin_untyped(view, result)
             self.network.grids[result] = grid
             self.steps.append(Step(view.node.reading((source,)), "Requantize"))
             return
+        self._pin_untyped(view, source)
         self.alias[result] = source
 
     def _qlinear(self, step: Step, view: NodeView, form: QLinearForm) -> None:
@@ -136,6 +145,7 @@ class _Resolver:
         name = view.name(data)
         if name not in self.network.constants:
             self._state(name, read_grid(view, scale, zero, self._dtype(name), None))
+            self.network.pinned.add(name)
             return name
         codes = self.network.constants[name]
         return self._constant(name, read_grid(_weight_axis(view, codes.ndim), scale, zero, codes.dtype, codes.shape))
@@ -152,12 +162,14 @@ class _Resolver:
                 if name in self.network.grids and self.network.grids[name].zero_point == grid.zero_point:
                     grid = self.network.grids[name]
                 self._state(name, grid)
+                self.network.pinned.add(name)
             names.append(name if constant is None else self._constant(name, grid))
         self.network.raw.add(step.outputs[0])
         self.steps.append(Step(view.node.reading(tuple(names)), operator))
 
     def _ordinary(self, step: Step, read: Step) -> None:
         direct = {name for name, own in zip(read.inputs, step.inputs, strict=True) if name == own}
+        self.network.pinned.update(n for n, own in zip(read.inputs, step.inputs, strict=True) if own in self.integers)
         if step.operator not in SHAPE_READERS:
             self.network.float_reads.update(dict.fromkeys(direct - self.integers, step.where))
         on_codes = bool(step.inputs) and step.inputs[0] in self.integers and step.operator not in _NEW_TYPE

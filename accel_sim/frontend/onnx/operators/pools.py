@@ -21,15 +21,24 @@ def global_max_pool(op: Operation) -> None:
 
 
 def average_pool(op: Operation) -> None:
-    """AveragePool, QLinearAveragePool; over the whole image it is the global one, as in ONNX Runtime's arithmetic."""
+    """AveragePool, QLinearAveragePool; over the whole image it is the global one, as in ONNX Runtime's arithmetic.
+
+    Between int8 and uint8 it is none of both but a float operator, which adds up in another order than the global one.
+    """
     window = read_window(op, pair(op, "kernel_shape"), pooling=True)
-    if window.kernel == op.shape(0)[2:] and window.padding == Padding2D() and op.activation.is_identity:
+    whole = window.kernel == op.shape(0)[2:] and window.padding == Padding2D()
+    if whole and op.activation.is_identity and not _changes_type(op):
         global_average_pool(op)
         return
     if window.hangs_over and op.flag("count_include_pad") and not op.is_integer:
         raise NodeFault("ceil_mode, count_include_pad", "a float average counts no pixels behind the padding")
     operator = AveragePool2D(window.kernel, window.strides, window.padding, op.flag("count_include_pad"), op.activation)
     op.emit(operator, [op.operand(0, CHANNELS_LAST)], (*op.shape(0)[:2], *window.output))
+
+
+def _changes_type(op: Operation) -> bool:
+    source, result = op.grid(0), op.result_grid()
+    return source is not None and result is not None and source.dtype != result.dtype
 
 
 def global_average_pool(op: Operation) -> None:

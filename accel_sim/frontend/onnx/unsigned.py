@@ -1,0 +1,90 @@
+"""Fourth stage: int8 activations that ONNX Runtime holds as uint8 get uint8 grids where that changes the arithmetic.
+
+On x86 processors, ONNX Runtime gives a QuantizeLinear and its DequantizeLinear an unsigned type (codes and zero point
++ 128) before it fuses operators. The real values stay, but QLinearAdd, QLinearMul and QLinearAveragePool have the zero
+point inside a float32 rounding, and operators between different types are left in float. The pair is converted where
+
+1. its zero points are int8, per tensor and stated in both nodes;
+2. nobody else sees the codes: they are no output, and no operator takes them without DequantizeLinear;
+3. exactly one operand, or one output, reads the value. With several readers each gets a DequantizeLinear of its own,
+   the QuantizeLinear then has several readers, and the value stays int8.
+
+So a residual network's shared activation is int8, the other operand of its Add uint8, and the Add runs in float. A
+constant keeps its type. A DequantizeLinear of an int8 graph input and a QuantizeLinear to an int8 graph output are no
+pairs. An operator that moves values between a DequantizeLinear and its reader gets a pair of its own, on the same grid.
+
+Here only operands and results of the operators concerned are converted, and what moves them: everywhere else the same
+codes come out either way. A tensor called N in the file is then `N/uint8`; a tensor called N always holds the file's
+own codes. Inputs and outputs keep the file's int8: a Requantize, an exact shift of codes by 128, stands beside them.
+"""
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+
+from accel_sim.frontend.onnx.grids import FileGrid
+from accel_sim.frontend.onnx.model import RawNode
+from accel_sim.frontend.onnx.network import SHAPE_READERS, Network, Step
+from accel_sim.frontend.onnx.propagation import MOVING
+
+_TYPE_MATTERS = frozenset({"Add", "Sum", "Mul", "AveragePool", "GlobalAveragePool"})
+_INT8 = np.dtype(np.int8)
+_OFFSET = 128
+_REQUANTIZE = "Requantize"
+
+
+def hold_unsigned(network: Network) -> None:
+    """Rewrite an integer network in place; see the module's rules."""
+    names = {name: f"{name}/uint8" for name in _chosen(network)}
+    for name, unsigned in names.items():
+        network.grids[unsigned] = _unsigned(network.grids[name])
+    inputs, outputs = {v.name for v in network.inputs}, set(network.outputs.values())
+    steps = []
+    for step in network.steps:
+        steps += [_shift(n, names[n]) for n in step.inputs if n in names and n in inputs]
+        steps.append(step.renamed(names))
+        steps += [_shift(names[n], n) for n in step.outputs if n in names and n in outputs]
+    network.steps = steps
+
+
+def _chosen(network: Network) -> set[str]:
+    """Values to convert: those that ONNX Runtime converts, as far as an operator's arithmetic or a move leads."""
+    converted = _converted(network)
+    chosen = set()
+    for step in network.steps:
+        if step.operator in _TYPE_MATTERS:
+            chosen |= {*step.inputs, *step.outputs} & converted
+    moves = [{step.inputs[0], *step.outputs} & converted for step in network.steps if step.operator in MOVING]
+    while grown := [m for m in moves if m & chosen and not m <= chosen]:
+        chosen.update(*grown)
+    return chosen
+
+
+def _converted(network: Network) -> set[str]:
+    """The values whose QuantizeLinear and DequantizeLinear ONNX Runtime makes unsigned."""
+    read: Counter[str] = Counter(network.outputs.values())
+    for step in network.steps:
+        if step.operator not in SHAPE_READERS:
+            read.update(n for n in step.inputs if n)
+    activations = {v.name for v in network.inputs} | {n for s in network.steps for n in s.outputs if n}
+    fixed = network.codes.keys() | network.pinned | network.raw | network.broken
+    return {
+        name
+        for name in activations - fixed
+        if read[name] == 1 and name in network.grids and _is_signed(network.grids[name])
+    }
+
+
+def _is_signed(grid: FileGrid) -> bool:
+    return grid.dtype == _INT8 and grid.axis is None
+
+
+def _unsigned(grid: FileGrid) -> FileGrid:
+    """The grid of the same real values with all codes moved up by 128."""
+    return replace(grid, zero_point=(grid.zero_point[0] + _OFFSET,), dtype=np.dtype(np.uint8))
+
+
+def _shift(source: str, result: str) -> Step:
+    """The same values on the other of the two grids."""
+    return Step(RawNode(f"{result}/shift", _REQUANTIZE, (source,), (result,)), _REQUANTIZE)

@@ -1,0 +1,120 @@
+"""Random QDQ models of int8 activations between float inputs and outputs, as quantization tools write them.
+
+    case = onnx_int8.case("Add", np.random.default_rng([seed, index]))        # one operator, every QDQ pattern
+    case = onnx_int8.chain(np.random.default_rng([seed, index]))              # several, with shared values
+
+ONNX Runtime makes their QuantizeLinear / DequantizeLinear pairs uint8, but not where several operators read one value.
+"""
+
+from typing import Any
+
+import numpy as np
+from oracles import onnx_models
+from oracles.onnx_builder import INT8, Grid, ModelBuilder
+from oracles.onnx_draw import Draw
+from oracles.onnx_models import QDQ_GENERATORS, Case
+
+# They name their types themselves, or give indices.
+OPERATORS = tuple(n for n in QDQ_GENERATORS if not n.startswith(("Requantize", "ArgMax")))
+Value = tuple[str, Grid]
+SHAPE = (1, 16, 4, 5)  # ONNX Runtime adds up windows of 16 channels pixel by pixel
+
+
+class SignedDraw(Draw):
+    """Draws int8 grids and float ends only."""
+
+    def dtype(self) -> np.dtype[Any]:
+        return INT8
+
+    def float_ends(self, dtype: np.dtype[Any], operator: str = "") -> bool:
+        return True
+
+
+def case(operator: str, rng: np.random.Generator) -> Case:
+    """A random model of one operator."""
+    return onnx_models.made_by(operator, QDQ_GENERATORS[operator], SignedDraw(rng))
+
+
+def chain(rng: np.random.Generator) -> Case:
+    """A random network of 2 to 6 quantized operators, all on images of one shape."""
+    return onnx_models.made_by("chain", _Chain, SignedDraw(rng))
+
+
+class _Chain(ModelBuilder):
+    """Values live in two pools: fresh ones nobody has read, and others.
+
+    What a convolution reads or makes is read once: ONNX Runtime would leave it in float beside a shared int8 value.
+    """
+
+    def __init__(self, draw: Draw) -> None:
+        super().__init__(13, float_ends=True)
+        self.draw = draw
+        self.fresh: list[Value] = []
+        self.read: list[Value] = []
+        self.unshared: set[str] = set()
+        for index in range(draw.integer(1, 2)):
+            grid = draw.grid()
+            self.fresh.append((self.quantized_input(f"x{index}", draw.codes(grid, SHAPE), grid), grid))
+        for _ in range(draw.integer(2, 6)):
+            self._step()
+        for index, (value, grid) in enumerate(self.fresh):
+            self._rename(value, f"y{index}")
+            self.output_grids[self.output(f"y{index}", np.float32)] = grid
+
+    def _step(self) -> None:
+        if self.fresh and self.draw.chance(0.2):
+            self._convolution(*self._take(alone=True))
+            return
+        value, grid = self._take()
+        if (self.read or self.fresh) and self.draw.chance(0.5):
+            self._binary(value, grid, self._take()[0])
+        else:
+            self._unary(value, grid)
+
+    def _unary(self, value: str, grid: Grid) -> None:
+        operator = self.draw.pick(("AveragePool", "MaxPool", "Sigmoid", "LeakyRelu"))
+        window = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]} if operator.endswith("Pool") else {}
+        made = self.node(operator, [value], **window)
+        self.fresh.append(self._quantized(made, grid if operator == "MaxPool" else self._near(grid)))
+
+    def _binary(self, left: str, grid: Grid, right: str) -> None:
+        operator = self.draw.pick(("Add", "Add", "Mul", "Concat", "GlobalAveragePool"))
+        near = self._near(grid)
+        if operator == "Concat":
+            self._convolution(*self._quantized(self.node("Concat", [left, right], axis=1), near), channels=32)
+            return
+        if operator == "GlobalAveragePool":
+            right = self._quantized(self.node(operator, [right]), self.draw.grid(scale=float(near.scale)))[0]
+            operator = "Add"
+        if operator == "Mul":
+            near = near._replace(scale=np.float32(grid.scale * grid.scale * 20))
+        self.fresh.append(self._quantized(self.node(operator, [left, right]), near))
+
+    def _convolution(self, value: str, grid: Grid, channels: int = 16) -> None:
+        weights = Grid(np.float32(2.0**-6), 0, INT8)
+        codes = self.draw.codes(weights, (16, channels, 1, 1))
+        made = self.node("Conv", [value, self.quantized_constant(codes, weights)])
+        self.fresh.append(self._quantized(made, self._near(grid)))
+        self.unshared.add(self.fresh[-1][0])
+
+    def _take(self, *, alone: bool = False) -> Value:
+        """An operand; now and then one that is read already."""
+        if self.read and not alone and (not self.fresh or self.draw.chance(0.35)):
+            found: Value = self.draw.pick(self.read)
+            return found
+        chosen = self.fresh.pop(self.draw.integer(0, len(self.fresh) - 1))
+        if not alone and chosen[0] not in self.unshared:
+            self.read.append(chosen)
+        return chosen
+
+    def _near(self, grid: Grid) -> Grid:
+        """A grid of half the scale, the same, or twice."""
+        return self.draw.grid(scale=float(grid.scale) * self.draw.pick((0.5, 1, 1, 2)))
+
+    def _quantized(self, value: str, grid: Grid) -> Value:
+        return self.dequantize(self.quantize(value, grid), grid.scale, grid.zero), grid
+
+    def _rename(self, value: str, name: str) -> None:
+        for node in self._nodes:
+            for names in (node.input, node.output):
+                names[:] = [name if n == value else n for n in names]
