@@ -94,6 +94,7 @@ def _run(report: RunReport) -> Document:
         "samples": result.samples,
         "cycles": result.cycles,
         "totals": report.totals,
+        "roofline": report.roofline,
         "layers": result.layers,
         "outputs": {name: _output(codes, result.ports.get(name)) for name, codes in result.outputs.items()},
     }

@@ -1,11 +1,12 @@
 """What a run tells: the result beside what it depends on, and the network's totals."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
 from accel_sim.analysis.provenance import Provenance
-from accel_sim.sim.result import LayerResult, RunResult
+from accel_sim.analysis.roofline import Roofline, roofline
+from accel_sim.sim.result import RunResult
 
 Number = TypeVar("Number", int, float)
 
@@ -21,6 +22,7 @@ class Totals:
         traffic: bytes by memory name.
         energy_pj: picojoule.
         overflow_events: over all samples.
+        stalls: stall cycles by cause, of the layers whose model of time tells causes.
     """
 
     macs: int
@@ -29,6 +31,7 @@ class Totals:
     traffic: dict[str, int]
     energy_pj: float | None
     overflow_events: int | None
+    stalls: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -47,10 +50,19 @@ class RunReport:
             macs=macs,
             stall_cycles=_sum(layer.stall_cycles for layer in layers),
             utilization=self._utilization(macs),
-            traffic=_traffic(layers),
+            traffic=_by_name(layer.traffic for layer in layers),
             energy_pj=_sum(layer.energy_pj for layer in layers),
             overflow_events=_sum(layer.overflow_events for layer in layers),
+            stalls=_by_name(layer.stalls for layer in layers),
         )
+
+    @property
+    def roofline(self) -> Roofline | None:
+        """Where the layers lie under the roof of grid and DRAM; None for a run without time."""
+        hardware = self.provenance.hardware
+        if self.result.cycles is None or hardware is None:
+            return None
+        return roofline(self.result.layers, hardware)
 
     def _utilization(self, macs: int) -> float | None:
         hardware = self.provenance.hardware
@@ -65,6 +77,9 @@ def _sum(values: Iterable[Number | None]) -> Number | None:
     return sum(known[1:], known[0]) if known else None
 
 
-def _traffic(layers: tuple[LayerResult, ...]) -> dict[str, int]:
-    names = dict.fromkeys(name for layer in layers for name in layer.traffic)
-    return {name: sum(layer.traffic.get(name, 0) for layer in layers) for name in names}
+def _by_name(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for count in counts:
+        for name, value in count.items():
+            total[name] = total.get(name, 0) + value
+    return total

@@ -1,6 +1,6 @@
 """From commands to layers: what a RunResult says of each."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from accel_sim.hardware import AcceleratorConfig
@@ -46,12 +46,13 @@ def _layer(name: str, parts: Sequence[CommandReport], processing_elements: int) 
         cycles=cycles,
         stall_cycles=sum(t.stall_cycles for t in timings) if timings else None,
         utilization=macs / (cycles * processing_elements) if on_grid and cycles else None,
-        traffic=_traffic(timings),
+        traffic=_summed(t.traffic for t in timings),
         energy_pj=sum(t.energy_pj for t in timings) if timings else None,
         accumulator_min=min((int(r[0]) for r in records), default=None),
         accumulator_max=max((int(r[1]) for r in records), default=None),
         overflow_events=sum(int(r[2]) for r in records) if records else None,
         grid_cycles=sum(t.grid_cycles or 0 for t in timings) if on_grid else None,
+        stalls=_summed(t.stalls for t in timings),
     )
 
 
@@ -61,9 +62,10 @@ def _macs(command: Command) -> int:
     return 0
 
 
-def _traffic(timings: Iterable[CommandTiming]) -> dict[str, int]:
-    traffic: dict[str, int] = {}
-    for timing in timings:
-        for memory, size in timing.traffic.items():
-            traffic[memory] = traffic.get(memory, 0) + size
-    return traffic
+def _summed(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Counts by name, added up."""
+    total: dict[str, int] = {}
+    for part in parts:
+        for name, count in part.items():
+            total[name] = total.get(name, 0) + count
+    return total

@@ -41,6 +41,7 @@ class LayerResult:
         accumulator_min, accumulator_max: smallest and largest value that any accumulator held, at any addition, over
             all samples; None for layers without accumulators.
         overflow_events: additions over all samples whose exact result did not fit the accumulator.
+        stalls: stall_cycles by cause ("latency", "load", "store"); empty where the model of time does not tell.
         grid_cycles: of the PE grid alone, for one sample, without transfers and post-processing; None where a
             layer does not use it.
     """
@@ -57,6 +58,7 @@ class LayerResult:
     accumulator_max: int | None = None
     overflow_events: int | None = None
     grid_cycles: int | None = None
+    stalls: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

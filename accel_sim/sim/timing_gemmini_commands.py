@@ -43,6 +43,7 @@ def time_gemmini(command: Command, hardware: AcceleratorConfig) -> CommandTiming
         base,
         cycles=total,
         stall_cycles=max(total - layers * execute, 0),
+        stalls={},
         utilization=base.macs / (total * hardware.grid.size),
         traffic=traffic,
         energy_pj=energy,

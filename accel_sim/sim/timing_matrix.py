@@ -66,6 +66,7 @@ def time_matrix(command: MatrixCommand, hardware: AcceleratorConfig) -> CommandT
         traffic,
         walk.arithmetic_pj(macs) + traffic_pj(hardware, traffic),
         grid.total,
+        spent.stalls,
     )
 
 

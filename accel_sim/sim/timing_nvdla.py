@@ -45,7 +45,7 @@ from accel_sim.program import (
 from accel_sim.program.geometry import MatrixCommand, matrix_operands, matrix_shape
 from accel_sim.sim.timing_energy import traffic_pj
 from accel_sim.sim.timing_matrix import time_matrix
-from accel_sim.sim.timing_types import TRAFFIC, CommandTiming
+from accel_sim.sim.timing_types import TRAFFIC, CommandTiming, stalls_by_cause
 from accel_sim.sim.timing_vector import time_vector
 
 KERNEL_UNIT = 128
@@ -164,10 +164,12 @@ def time_nvdla(command: Command, hardware: AcceleratorConfig, following: Sequenc
     parts = [time_vector(part, hardware) for part in following]
     arithmetic = sum(t.energy_pj - traffic_pj(hardware, t.traffic) for t in (base, *parts))
     traffic = _on_chip([base, *parts]) | dram
+    stall = cycles - layer.mac_cycles(hardware)
     return replace(
         base,
         cycles=cycles,
-        stall_cycles=cycles - min(layer.mac_cycles(hardware), cycles),
+        stall_cycles=stall,
+        stalls=stalls_by_cause(stall, {"load": dram["dram_read"], "store": dram["dram_write"]}),
         utilization=base.macs / (cycles * hardware.grid.size),
         traffic=traffic,
         energy_pj=arithmetic + traffic_pj(hardware, traffic),

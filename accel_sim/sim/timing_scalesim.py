@@ -155,14 +155,16 @@ def _skewed(matrix: Addresses) -> Addresses:
 
 
 def _count(lines: Addresses) -> NDArray[np.int64]:
-    return (lines != NONE).sum(axis=1)
+    requests: NDArray[np.int64] = (lines != NONE).sum(axis=1, dtype=np.int64)
+    return requests
 
 
 def _diagonals(matrix: Addresses) -> Addresses:
     """Elements along the anti-diagonals, each from its lowest row up."""
     rows, columns = np.indices(matrix.shape)
     order = np.lexsort((columns.ravel(), (rows + columns).ravel()))
-    return np.take(matrix.ravel(), order)
+    along: Addresses = matrix.ravel()[order]
+    return along
 
 
 class _ReadBuffer:

@@ -31,6 +31,7 @@ def time_scalesim(command: Command, hardware: AcceleratorConfig) -> CommandTimin
         base,
         cycles=cycles,
         stall_cycles=stalls,
+        stalls={},
         utilization=base.macs / (cycles * hardware.grid.size),
     )
 

@@ -8,24 +8,28 @@ Steps t = 0..T-1 each need load[t] before and give store[t] after; busy[t] is th
 - Otherwise everything waits for everything: cycles = sum over t of (latency + load[t] + busy[t] + store[t]), the
   latency where there is something to load.
 
-stall = cycles - sum of busy: what transfers do not hide.
+stall = cycles - sum of busy: what transfers do not hide. By cause: the latency; loads and stores, each its share of
+the transfers that a step waits for.
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.hardware import MemoryConfig
+from accel_sim.sim.timing_types import STALLS, stalls_by_cause
 
 
 @dataclass(frozen=True)
 class Elapsed:
-    """Cycles of a sequence of steps, and how many of them waited for DRAM."""
+    """Cycles of a sequence of steps, how many of them waited for DRAM, and what for (`timing_types.STALLS`)."""
 
     cycles: int
     stall_cycles: int
+    stalls: Mapping[str, int] = field(default_factory=dict)
 
 
 def elapsed(
@@ -39,10 +43,17 @@ def elapsed(
         beside[1:] += store[:-1]
         latency = memory.dram_latency_cycles if load.any() else 0
         total = latency + load[:1].sum() + np.maximum(busy, beside).sum() + store[-1:].sum()
+        late = np.maximum(beside - busy, 0) / np.where(beside > 0, beside, 1)  # the part of a step's transfers
+        loading = load[:1].sum() + (late[:-1] * load[1:]).sum()
+        storing = store[-1:].sum() + (late[1:] * store[:-1]).sum()
     else:
-        total = memory.dram_latency_cycles * np.count_nonzero(load_bytes) + load.sum() + busy.sum() + store.sum()
+        latency = memory.dram_latency_cycles * int(np.count_nonzero(load_bytes))
+        loading, storing = load.sum(), store.sum()
+        total = latency + loading + busy.sum() + storing
     cycles = math.ceil(round(float(total), 6))  # not a cycle more for the last bits of a sum of fractions
-    return Elapsed(cycles, cycles - int(busy.sum()))
+    stall = cycles - int(busy.sum())
+    causes = dict(zip(STALLS, (float(latency), float(loading), float(storing)), strict=True))
+    return Elapsed(cycles, stall, stalls_by_cause(stall, causes))
 
 
 def transfer_cycles(memory: MemoryConfig, size_bytes: int) -> int:

@@ -1,7 +1,7 @@
 """What the cycle model says about one command."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 TRAFFIC = (
     "dram_read",
@@ -14,6 +14,22 @@ TRAFFIC = (
     "accumulator_sram_write",
 )
 """The keys of `CommandTiming.traffic`."""
+
+STALLS = ("latency", "load", "store")
+"""The causes of stalls: DRAM's latency, operands that arrive late, results that leave late."""
+
+
+def stalls_by_cause(total: int, shares: Mapping[str, float]) -> dict[str, int]:
+    """`total` stall cycles split in proportion to `shares`, in whole cycles that add up to it."""
+    whole = sum(shares.values())
+    if not whole:
+        return {"load": total} if total else {}
+    seen, before, split = 0.0, 0, {}
+    for cause, share in shares.items():
+        seen += share
+        end = round(total * min(seen / whole, 1.0))
+        split[cause], before = end - before, end
+    return {cause: cycles for cause, cycles in split.items() if cycles}
 
 
 @dataclass(frozen=True)
@@ -29,6 +45,7 @@ class CommandTiming:
         energy_pj: picojoule.
         grid_cycles: of the PE grid alone, without transfers and post-processing; None where the command does not use
             it.
+        stalls: stall_cycles by cause, keys as in STALLS; empty where the model of time does not tell causes.
     """
 
     cycles: int
@@ -38,6 +55,7 @@ class CommandTiming:
     traffic: Mapping[str, int]
     energy_pj: float
     grid_cycles: int | None = None
+    stalls: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def compute_cycles(self) -> int:

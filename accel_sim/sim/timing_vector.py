@@ -47,7 +47,7 @@ from accel_sim.program import (
 )
 from accel_sim.sim.timing_energy import traffic_pj
 from accel_sim.sim.timing_transfers import transfer_cycles
-from accel_sim.sim.timing_types import TRAFFIC, CommandTiming
+from accel_sim.sim.timing_types import TRAFFIC, CommandTiming, stalls_by_cause
 
 
 def time_vector(command: Command, hardware: AcceleratorConfig) -> CommandTiming:
@@ -61,7 +61,10 @@ def time_vector(command: Command, hardware: AcceleratorConfig) -> CommandTiming:
     on_chip = {"activation_sram_read": read + written, "activation_sram_write": read + written}
     traffic = dict.fromkeys(TRAFFIC, 0) | {"dram_read": read, "dram_write": written} | on_chip
     arithmetic = work * (hardware.energy.int32_add_pj + _scalings(command) * hardware.energy.int32_multiply_pj)
-    return CommandTiming(cycles, cycles - busy, 0, None, traffic, arithmetic + traffic_pj(hardware, traffic))
+    waiting = (cycles - busy - latency) / max(read + written, 1)
+    stalls = stalls_by_cause(cycles - busy, {"latency": latency, "load": waiting * read, "store": waiting * written})
+    energy = arithmetic + traffic_pj(hardware, traffic)
+    return CommandTiming(cycles, cycles - busy, 0, None, traffic, energy, stalls=stalls)
 
 
 @singledispatch

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from rich.console import Group
 from rich.text import Text
 
+from accel_sim.analysis.roofline import Bound, Roofline
 from accel_sim.program import Port
 from accel_sim.report.run_report import RunReport
 from accel_sim.report.terminal.fitted import Column, FittedTable, Side
@@ -25,6 +26,7 @@ from accel_sim.report.terminal.style import (
 from accel_sim.sim.result import LayerResult
 
 _SHOWN_CODES = 12
+_BOUNDS = {Bound.COMPUTE: "grid", Bound.MEMORY: "DRAM"}
 _Cell = Callable[[LayerResult], str | Text]
 _OUTPUT_COLUMNS = (
     Column("Output", Side.NAME),
@@ -65,6 +67,9 @@ def _columns(report: RunReport) -> dict[Column, _Cell]:
         columns[Column("Time", Side.LEFT, keep=1)] = lambda layer: bar((layer.cycles or 0) / longest, 8)
         columns[Column("Stalled")] = lambda layer: _stalled(layer)
         columns[Column("PE use")] = lambda layer: percent(layer.utilization)
+        points = report.roofline.layers if report.roofline else ()
+        bounds = {point.name: _BOUNDS[point.bound] for point in points}
+        columns[Column("Bound", Side.LEFT, keep=1)] = lambda layer: bounds.get(layer.name, "")
     if any(layer.accumulator_min is not None for layer in layers):
         columns[Column("Acc. min", keep=4)] = lambda layer: count(layer.accumulator_min)
         columns[Column("Acc. max", keep=4)] = lambda layer: count(layer.accumulator_max)
@@ -84,9 +89,12 @@ def totals(report: RunReport) -> list[tuple[str, str]]:
     if result.cycles is not None:
         rows.append(("cycles", f"{result.cycles:,} per sample{_time(report)}"))
     if result.cycles and sums.stall_cycles is not None:
-        rows.append(("stalled", f"{sums.stall_cycles:,} cycles, {percent(sums.stall_cycles / result.cycles)}"))
+        share = percent(sums.stall_cycles / result.cycles)
+        rows.append(("stalled", f"{sums.stall_cycles:,} cycles, {share}{_causes(sums.stalls)}"))
     if sums.utilization is not None and hardware is not None:
         rows.append(("PE use", f"{percent(sums.utilization)} of {hardware.grid.rows} x {hardware.grid.columns}"))
+    if report.roofline is not None and report.roofline.layers:
+        rows.append(("roofline", _roof(report.roofline)))
     if sums.traffic:
         rows += _traffic(sums.traffic)
     if sums.energy_pj is not None:
@@ -106,6 +114,20 @@ def _traffic(traffic: dict[str, int]) -> list[tuple[str, str]]:
         )
         rows.append((title, f"{size_bytes(read)} read, {size_bytes(written)} written, per sample"))
     return rows
+
+
+def _causes(stalls: dict[str, int]) -> str:
+    """What the cycles waited for, the most first."""
+    ordered = sorted(stalls.items(), key=lambda item: -item[1])
+    return f" ({', '.join(f'{name} {cycles:,}' for name, cycles in ordered)})" if ordered else ""
+
+
+def _roof(roof: Roofline) -> str:
+    """How many layers each limit binds, and where the two meet."""
+    bound = sum(layer.bound is Bound.MEMORY for layer in roof.layers)
+    return (
+        f"{bound} of {len(roof.layers)} layers bound by DRAM: fewer than {roof.ridge_intensity:.4g} operations a byte"
+    )
 
 
 def _time(report: RunReport) -> str:
