@@ -71,8 +71,7 @@ _LABELS = {
     Cause.ZERO_POINT_INSIDE: "zero point inside rounding",
     Cause.LOOKUP_TABLE: "look-up table",
     Cause.ACTIVATION: "separate activation",
-    Cause.SIMULATION_FLOAT: "float accumulation in fake-quant",
-    Cause.INHERITED: "inherited from earlier layers",
+    Cause.SIMULATION_FLOAT: "fake-quant's accumulation",
 }
 ORDER = tuple(Cause)
 _NUMBER = {cause: i for i, cause in enumerate(ORDER)}

@@ -72,7 +72,8 @@ def requantization_steps(recipe: Requantization, accumulators: Codes, exact: Exa
             right = np.maximum(-np.array(recipe.shift, np.int64), 0)
             twice = rounding_divide_by_power_of_two(exact.half_up(right), right)
             steps.append((Cause.MULTIPLIER_PRECISION, bounds.codes(twice)))
-            steps.append((Cause.DOUBLE_ROUNDING, bounds.codes(exact.half_up())))
+            once = np.where(right > 0, exact.half_away(), exact.half_up())  # the ties of RDPOT, or of SRDHM alone
+            steps.append((Cause.DOUBLE_ROUNDING, bounds.codes(once)))
         case FixedPointRequantization():
             steps.append((Cause.MULTIPLIER_PRECISION, bounds.codes(exact.half_up())))
         case FloatRequantization() | FloatGridRequantization():

@@ -10,7 +10,7 @@ from accel_sim.report.terminal.fitted import Column, FittedTable, Side
 from accel_sim.report.terminal.style import bar, count, percent
 
 _COLUMNS = (
-    Column("Cause", Side.LEFT),
+    Column("Cause", Side.TEXT),
     Column("Layer's own"),
     Column("Share"),
     Column("", Side.LEFT, keep=1),
