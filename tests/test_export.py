@@ -145,6 +145,17 @@ def test_the_runtime_fuses_every_operator_that_it_has_an_integer_kernel_for(name
     assert not operators & FUSED_AWAY
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_file_of_signed_activations_read_back_is_what_the_runtime_computes(name: str) -> None:
+    """Average pools, sums and products included, which ONNX Runtime computes on uint8 codes."""
+    graph = CASES[name]()
+    quantized = quantize(graph, calibration_for(graph), Recipe(activations=ActivationRecipe(signed=True)))
+    content = write_qdq_onnx(quantized)
+    again = load(content)
+    assert [again.tensors[n].quant for n in again.outputs] == [quantized.tensors[n].quant for n in graph.outputs]
+    assert_runtime_agrees(again, content, samples(graph, 4, seed=99))
+
+
 def test_signed_activations_agree_where_sums_are_integer() -> None:
     recipe = Recipe(activations=ActivationRecipe(signed=True))
     for name in ("conv_relu", "depthwise", "fully_connected", "add_relu", "concat", "global_average_pool"):

@@ -39,11 +39,12 @@ def softmax_grid(profile: Profile, x: QuantParams, y: QuantParams) -> QuantParam
 def derive_softmax(profile: Profile, op: Softmax, x: QuantParams, y: QuantParams, length: int) -> SoftmaxRecipe:
     """The recipe of softmax over `length` elements; its codes lie on `softmax_grid(profile, x, y)`.
 
-    `length` matters to ONNX Runtime alone, which aligns its table so that the sum cannot overflow.
+    `length` matters to ONNX Runtime alone, which aligns its table so that the sum cannot overflow. It has an integer
+    kernel for 8-bit codes of one type and leaves all others in float32, whose results the real softmax stands for.
     """
     if profile.softmax in _FIXED:
         return _sixteen_bits(op, x) if x.bits > 8 else _fixed_point(op, x, softmax_grid(profile, x, y))
-    if profile.softmax is Arithmetic.FLOAT32 and x.bits <= 8:
+    if profile.softmax is Arithmetic.FLOAT32 and x.bits <= 8 and x.signed == y.signed:
         return _float_table(x, y, length)
     return _real(op, x, y)
 

@@ -14,8 +14,13 @@ constant keeps its type. A DequantizeLinear of an int8 graph input and a Quantiz
 pairs. An operator that moves values between a DequantizeLinear and its reader gets a pair of its own, on the same grid.
 
 Here only operands and results of the operators concerned are converted, and what moves them: everywhere else the same
-codes come out either way. A tensor called N in the file is then `N/uint8`; a tensor called N always holds the file's
-own codes. Inputs and outputs keep the file's int8: a Requantize, an exact shift of codes by 128, stands beside them.
+codes come out either way. (GlobalAveragePool and Softmax are concerned where their ends have different types.) A tensor
+called N in the file is then `N/uint8`; a tensor called N always holds the file's own codes. Inputs and outputs keep the
+file's int8: a Requantize, an exact shift of codes by 128, stands beside them.
+
+What is left in float here and in ONNX Runtime is summed in its order, but for two things, where a near tie can go the
+other way: Conv, MatMul and Gemm beside a value that stays int8 (exact sums here), and AveragePool between types of
+channels that are no multiple of 16 (one pixel after the other here).
 """
 
 from collections import Counter
@@ -28,7 +33,8 @@ from accel_sim.frontend.onnx.model import RawNode
 from accel_sim.frontend.onnx.network import SHAPE_READERS, Network, Step
 from accel_sim.frontend.onnx.propagation import MOVING
 
-_TYPE_MATTERS = frozenset({"Add", "Sum", "Mul", "AveragePool", "GlobalAveragePool"})
+_ZERO_POINT_ROUNDED = frozenset({"Add", "Sum", "Mul", "AveragePool"})
+_FLOAT_BETWEEN_TYPES = frozenset({"GlobalAveragePool", "Softmax"})  # there rounded otherwise
 _INT8 = np.dtype(np.int8)
 _OFFSET = 128
 _REQUANTIZE = "Requantize"
@@ -51,12 +57,16 @@ def hold_unsigned(network: Network) -> None:
 def _chosen(network: Network) -> set[str]:
     """Values to convert: those that ONNX Runtime converts, as far as an operator's arithmetic or a move leads."""
     converted = _converted(network)
-    chosen = set()
+    chosen: set[str] = set()
+    together = []
     for step in network.steps:
-        if step.operator in _TYPE_MATTERS:
-            chosen |= {*step.inputs, *step.outputs} & converted
-    moves = [{step.inputs[0], *step.outputs} & converted for step in network.steps if step.operator in MOVING]
-    while grown := [m for m in moves if m & chosen and not m <= chosen]:
+        ends = {*step.inputs, *step.outputs} & converted
+        changes_type = step.operator in _FLOAT_BETWEEN_TYPES and len(ends) == 1
+        if changes_type or step.operator in _ZERO_POINT_ROUNDED:
+            chosen |= ends
+        elif step.operator in MOVING | _FLOAT_BETWEEN_TYPES:
+            together.append(ends)
+    while grown := [e for e in together if e & chosen and not e <= chosen]:
         chosen.update(*grown)
     return chosen
 
