@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         quantize,
         quantize_with_report,
         run,
+        timeline,
         write_onnx,
     )
     from accel_sim.errors import (
@@ -75,6 +76,7 @@ _MODULES = {
         "quantize",
         "quantize_with_report",
         "run",
+        "timeline",
         "write_onnx",
     ],
     "accel_sim.errors": [
@@ -150,6 +152,7 @@ __all__ = [
     "quantize_with_report",
     "random_inputs",
     "run",
+    "timeline",
     "to_json",
     "to_text",
     "write_onnx",

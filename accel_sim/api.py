@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from accel_sim.quantization import Quantized, Recipe
     from accel_sim.quantization.calibration import Calibration
     from accel_sim.report.inspection import Inspection
+    from accel_sim.report.timeline import Timeline
     from accel_sim.report.vectors import GoldenVectors
 
 Array = NDArray[np.generic]
@@ -277,6 +278,39 @@ def inspect(
     from accel_sim.report.inspection import inspect_model
 
     return inspect_model(source if isinstance(source, bytes) else Path(source), hardware, profile)
+
+
+def timeline(program: Program) -> "Timeline":
+    """A program in time, tile by tile; its `write` makes a trace for ui.perfetto.dev.
+
+    Time does not depend on data, so no run is needed: the cycles are those of every run.
+
+    Args:
+        program: from `compile`.
+    """
+    from accel_sim.report.timeline import make_timeline
+
+    kept = [port.operand for port in program.outputs]
+    return make_timeline(program.name, program.commands, program.hardware, kept)
+
+
+def topology_timeline(path: str | os.PathLike[str], hardware: Hardware = DEFAULT_HARDWARE) -> "Timeline":
+    """A SCALE-Sim topology file in time, as `timeline`.
+
+    Args:
+        path: a CSV file of layers.
+        hardware: as for `compile`.
+
+    Raises:
+        ModelError: not a topology. CompileError: tiles that fit no memory.
+    """
+    from accel_sim.compiler.topology import compile_topology
+    from accel_sim.frontend.topology import load_topology
+    from accel_sim.report.timeline import make_timeline
+
+    config = resolve_hardware(hardware)
+    topology = load_topology(Path(path))
+    return make_timeline(topology.name, compile_topology(topology, config), config)
 
 
 def golden_vectors(

@@ -29,6 +29,7 @@ from accel_sim.sim.result import Level
 @level_option
 @threads_option
 @click.option("--output", metavar="OUT.npz", help="Write the codes of every output, first axis = samples.")
+@click.option("--trace", metavar="FILE", help="Write a timeline for ui.perfetto.dev: tiles in time, 1 ns = 1 cycle.")
 @json_option
 def run_command(
     model: str,
@@ -40,6 +41,7 @@ def run_command(
     level: str,
     threads: int | None,
     output: str | None,
+    trace: str | None,
     json_path: str | None,
 ) -> int:
     """Run a quantized MODEL on the simulated accelerator.
@@ -49,8 +51,10 @@ def run_command(
     hardware = hardware_of(hw, overrides)
     if is_topology(model):
         given = {"--inputs": inputs_path, "--profile": profile, "--output": output}
-        return _time_topology(model, hw, hardware, json_path, _meaningless(given, level))
-    with output_files((model, inputs_path, hw), output=output, json=json_path) as files:
+        return _time_topology(model, hw, hardware, trace, json_path, _meaningless(given, level))
+    if trace and not Level(level).timed:
+        raise click.UsageError(f"--trace: level {level} models no time")
+    with output_files((model, inputs_path, hw), output=output, trace=trace, json=json_path) as files:
         with stage(f"reading {model}"):
             graph = api.load(model)
             samples = read_samples(graph, inputs_path, seed)
@@ -61,6 +65,9 @@ def run_command(
         report = RunReport(api.provenance(program, samples.source), result)
         if "output" in files:
             files["output"].write(save_arrays(result.outputs))
+        if "trace" in files:
+            with stage("drawing the timeline"):
+                files["trace"].write(api.timeline(program).write)
         publish(report, files)
     return 0
 
@@ -71,12 +78,19 @@ def _meaningless(given: dict[str, str | None], level: str) -> list[str]:
 
 
 def _time_topology(
-    path: str, hw: str, hardware: AcceleratorConfig, json_path: str | None, meaningless: list[str]
+    path: str,
+    hw: str,
+    hardware: AcceleratorConfig,
+    trace: str | None,
+    json_path: str | None,
+    meaningless: list[str],
 ) -> int:
     if meaningless:
         raise click.UsageError(f"{', '.join(meaningless)}: {path} is a topology without weights: there are cycles only")
-    with output_files((path, hw), json=json_path) as files:
+    with output_files((path, hw), trace=trace, json=json_path) as files:
         with stage(f"timing {path}"):
             report = RunReport(*time_topology(path, hardware))
+            if "trace" in files:
+                files["trace"].write(api.topology_timeline(path, hardware).write)
         publish(report, files)
     return 0

@@ -3,8 +3,8 @@
 One nanosecond of the timeline is one cycle. Tracks, under a process named after the accelerator:
 
 - `layers`: a slice for each layer, one after the other; together they are the cycles of the run's report.
-- `DMA`, `weight SRAM`, `activation SRAM`, `accumulator SRAM`, `grid`, `post-processing`, `vector unit`: in the slice of a
-  layer, the slices of its tiles. A slice that moves bytes says how many (`bytes`).
+- `DMA`, `weight SRAM`, `activation SRAM`, `accumulator SRAM`, `grid`, `post-processing`, `vector unit`: in the slice of
+  a layer, the slices of its tiles. A slice that moves bytes says how many (`bytes`).
 - counters: DRAM bandwidth in bytes per cycle, and the bytes that each memory holds.
 
 A tile's number counts the tiles of its command, in the order of the sequencer's walk.

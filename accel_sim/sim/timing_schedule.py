@@ -1,9 +1,9 @@
 """When each tile of a command is loaded, computed, post-processed and stored: the cycle model drawn out in time.
 
-The same model as `timing_matrix`, `timing_transfers` and `timing_vector`, whose totals it reproduces to the cycle. Where
-those leave an order open, this one draws: results of the tile before are stored first, then weights, then inputs of the
-next tile arrive; post-processing ends with its tile; the grid fills after the first load and drains before the last
-store. Times are rounded up to whole cycles, all by the same rule, so that what follows one another stays so.
+The same model as `timing_matrix`, `timing_transfers` and `timing_vector`, whose totals it reproduces to the cycle.
+Where those leave an order open, this one draws: results of the tile before are stored first, then weights, then inputs
+of the next tile arrive; post-processing ends with its tile; the grid fills after the first load and drains before the
+last store. Times are rounded up to whole cycles, all by the same rule, so that what follows one another stays so.
 
 Accelerators with a model of their own (`timing.model`) have no tiles here: a command is one stretch of transfers beside
 one of computation.
@@ -107,9 +107,7 @@ def _stream(command: Command, timing: CommandTiming, hardware: AcceleratorConfig
     return Schedule(timing.cycles, (*spans, Span(Unit.VECTOR, "lanes", begin, begin + busy)))
 
 
-def _transfers(
-    timing: CommandTiming, hardware: AcceleratorConfig, start: int, between: int, end: int
-) -> list[Span]:
+def _transfers(timing: CommandTiming, hardware: AcceleratorConfig, start: int, between: int, end: int) -> list[Span]:
     """Reads, then writes `between` cycles later, and the fills of the activation memory; nothing ends after `end`."""
     read, written = timing.traffic["dram_read"], timing.traffic["dram_write"]
     bandwidth = hardware.memory.dram_bytes_per_cycle
@@ -299,7 +297,8 @@ class _TileSchedule:
 
 def _portions(sizes: Floats) -> list[int]:
     """Sizes as whole bytes that add up to the rounded sum."""
-    return np.diff(np.round(np.cumsum(sizes)), prepend=0).astype(np.int64).tolist()
+    portions: list[int] = np.diff(np.round(np.cumsum(sizes)), prepend=0).astype(np.int64).tolist()
+    return portions
 
 
 def _held(cycles: int, *changes: tuple[Floats, Floats]) -> tuple[tuple[int, int], ...]:
