@@ -13,8 +13,9 @@ sums from a tile's start to the end of its reduction.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ from accel_sim.program import Command, Convolve, MatrixMultiply, Operand, Transp
 from accel_sim.program.geometry import MatrixCommand, blocks_input_bytes
 from accel_sim.sim.timing import CommandTiming, time_commands
 from accel_sim.sim.timing_grid import GridTime, grid_time
-from accel_sim.sim.timing_matrix import TileWalk, accumulator_bytes
+from accel_sim.sim.timing_matrix import _accumulator_bytes, _Walk
 from accel_sim.sim.timing_vector import lane_operations
 
 Cycles = NDArray[np.int64]
@@ -84,7 +85,20 @@ def _schedule(command: Command, timing: CommandTiming, hardware: AcceleratorConf
         return _stream(command, timing, hardware)
     if hardware.timing.model is not TimingModel.GRID:
         return _whole(timing, hardware)
-    return _TileSchedule.of(command, hardware).schedule(timing.cycles)
+    return _cut(_TileSchedule.of(command, hardware).schedule(), timing.cycles)
+
+
+def _cut(schedule: Schedule, cycles: int) -> Schedule:
+    """Without the beginning that runs during the command before: the first weights, where layers overlap."""
+    hidden = schedule.cycles - cycles
+    if not hidden:
+        return schedule
+    spans = (replace(s, start=max(s.start - hidden, 0), end=max(s.end - hidden, 0)) for s in schedule.spans)
+    occupancy = {
+        unit: tuple({max(time - hidden, 0): held for time, held in points}.items())
+        for unit, points in schedule.occupancy.items()
+    }
+    return Schedule(cycles, tuple(spans), occupancy)
 
 
 def _whole(timing: CommandTiming, hardware: AcceleratorConfig) -> Schedule:
@@ -138,7 +152,7 @@ class _TileSchedule:
         drained: when the grid has drained.
     """
 
-    walk: TileWalk
+    walk: _Walk
     grid: GridTime
     loads: Floats
     starts: Floats
@@ -149,7 +163,7 @@ class _TileSchedule:
     @classmethod
     def of(cls, command: MatrixCommand, hardware: AcceleratorConfig) -> "_TileSchedule":
         """The schedule of a command with elements."""
-        walk = TileWalk(command, hardware)
+        walk = _Walk(command, hardware)
         grid = grid_time(hardware.grid, walk.m, walk.k, walk.n, walk.finished)
         bandwidth = hardware.memory.dram_bytes_per_cycle
         load, store = walk.load_bytes / bandwidth, walk.store_bytes / bandwidth
@@ -158,7 +172,7 @@ class _TileSchedule:
         return arrange(walk, grid, load, busy, store)
 
     @classmethod
-    def _beside(cls, walk: TileWalk, grid: GridTime, load: Floats, busy: Floats, store: Floats) -> "_TileSchedule":
+    def _beside(cls, walk: _Walk, grid: GridTime, load: Floats, busy: Floats, store: Floats) -> "_TileSchedule":
         """Double-buffered: tile t - 1 is stored and tile t + 1 loaded while tile t is computed."""
         latency = walk.hardware.memory.dram_latency_cycles if load.any() else 0
         stored = np.concatenate(([0.0], store[:-1]))
@@ -167,10 +181,20 @@ class _TileSchedule:
         starts = ends - step
         loads = np.concatenate(([float(latency)], (starts + stored)[:-1]))
         drained = float(ends[-1] + grid.after)
-        return cls(walk, grid, loads, starts, np.concatenate((starts[1:], [drained])), ends, drained)
+        return cls(
+            walk,
+            grid,
+            weights,
+            walk.load_bytes - weights,
+            loads,
+            starts,
+            np.concatenate((starts[1:], [drained])),
+            ends,
+            drained,
+        )
 
     @classmethod
-    def _in_turn(cls, walk: TileWalk, grid: GridTime, load: Floats, busy: Floats, store: Floats) -> "_TileSchedule":
+    def _in_turn(cls, walk: _Walk, grid: GridTime, load: Floats, busy: Floats, store: Floats) -> "_TileSchedule":
         """Single buffers: load, compute, store, one after the other."""
         latency = np.where(walk.load_bytes > 0, walk.hardware.memory.dram_latency_cycles, 0).astype(np.float64)
         fill, drain = np.zeros(load.size), np.zeros(load.size)
@@ -181,10 +205,11 @@ class _TileSchedule:
         stores = starts + busy + drain
         return cls(walk, grid, loads, starts, stores, stores + store, float(stores[-1]))
 
-    def schedule(self, cycles: int) -> Schedule:
-        """Spans and occupancy of a command that takes so many cycles."""
+    def schedule(self) -> Schedule:
+        """Spans and occupancy."""
         spans = [*self._dma(), *self._grid_spans(), *self._post_processing(), *self._sums()]
         filled = {"weights": Unit.WEIGHT_SRAM, "inputs": Unit.ACTIVATION_SRAM}
+        cycles = max(span.end for span in spans)
         fills = [
             Span(filled[kind], s.name, s.start, s.end, s.size_bytes)
             for s in spans
@@ -197,13 +222,23 @@ class _TileSchedule:
         }
         return Schedule(cycles, (*spans, *fills), occupancy)
 
+    @cached_property
+    def weights(self) -> Floats:
+        """Bytes of weights and bias that each tile loads."""
+        return self.walk._weight_bytes()
+
+    @cached_property
+    def inputs(self) -> Floats:
+        """Bytes of inputs that each tile loads."""
+        return self.walk.load_bytes - self.weights
+
     @property
     def _bandwidth(self) -> float:
         return self.walk.hardware.memory.dram_bytes_per_cycle
 
     @property
     def _weights_arrived(self) -> Floats:
-        return self.loads + self.walk.weight_bytes / self._bandwidth
+        return self.loads + self.weights / self._bandwidth
 
     @property
     def _inputs_arrived(self) -> Floats:
@@ -213,8 +248,8 @@ class _TileSchedule:
         """Transfers in the order of time: before tile t's operands come the results that go while they arrive."""
         stored = self.stores + self.walk.store_bytes / self._bandwidth
         parts = [
-            ("weights", self.walk.weight_bytes, self.loads, self._weights_arrived),
-            ("inputs", self.walk.input_bytes, self._weights_arrived, self._inputs_arrived),
+            ("weights", self.weights, self.loads, self._weights_arrived),
+            ("inputs", self.inputs, self._weights_arrived, self._inputs_arrived),
             ("results", self.walk.store_bytes, self.stores, stored),
         ]
         rows = []
@@ -267,24 +302,26 @@ class _TileSchedule:
 
     def _sum_bytes(self, tiles: Cycles) -> Cycles:
         walk = self.walk
-        return walk.m[tiles] * walk.n[tiles] * accumulator_bytes(walk.command, walk.hardware)
+        return walk.m[tiles] * walk.n[tiles] * _accumulator_bytes(walk.command, walk.hardware)
 
     def _weights_held(self, cycles: int) -> tuple[tuple[int, int], ...]:
         walk, tiles = self.walk, np.arange(self.ends.size)
+        batch = self.ends.size // walk._counts[0]
+        block = batch // walk._counts[1]
         last_use = tiles
-        if walk.weights_stay:
-            batch = self.ends.size // walk.counts[0]
-            reloaded = walk.counts[0] > 1 and walk.weight_bytes[batch:].any()
+        if not self.weights[block:batch].any():  # later blocks use what the first has loaded
+            reloaded = self.weights[batch:].any()
             last_use = (tiles // batch + 1) * batch - 1 if reloaded else np.full(tiles.size, tiles.size - 1)
-        return _held(cycles, (self._weights_arrived, walk.weight_bytes), (self.ends[last_use], -walk.weight_bytes))
+        return _held(cycles, (self._weights_arrived, self.weights), (self.ends[last_use], -self.weights))
 
     def _inputs_held(self, cycles: int) -> tuple[tuple[int, int], ...]:
         walk = self.walk
-        arriving = self._inputs_arrived, walk.input_bytes
-        if not walk.inputs_stay:
-            return _held(cycles, arriving, (self.ends, -walk.input_bytes))
-        held, new = (np.tile(np.array(x, np.float64), walk.counts[0]) for x in blocks_input_bytes(walk.command))
-        tiles = walk.counts[2] * walk.counts[3]
+        arriving = self._inputs_arrived, self.inputs
+        blocks, memory = blocks_input_bytes(walk.command), walk.hardware.memory
+        if max(blocks[0]) > memory.activation_sram_bytes // memory.buffers:  # tiles read what they need
+            return _held(cycles, arriving, (self.ends, -self.inputs))
+        held, new = (np.tile(np.array(sizes, np.float64), walk._counts[0]) for sizes in blocks)
+        tiles = walk._counts[2] * walk._counts[3]
         free = held.copy()
         free[:-1] += new[1:] - held[1:]
         return _held(cycles, arriving, (self.ends[tiles - 1 :: tiles], -free))
