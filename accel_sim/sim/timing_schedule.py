@@ -184,8 +184,6 @@ class _TileSchedule:
         return cls(
             walk,
             grid,
-            weights,
-            walk.load_bytes - weights,
             loads,
             starts,
             np.concatenate((starts[1:], [drained])),
