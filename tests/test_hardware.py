@@ -120,6 +120,9 @@ def test_every_fault_is_in_one_message_with_key_value_and_rule():
             "vector.lanes=2.5",
             "vector.post_processing_lanes=true",
             "clock_mhz=nan",
+            "timing.model=guess",
+            "timing.layer_overlap=yes",
+            "memory.dram_burst_bytes=0",
             "grid.rows",
             "name=7",
         ],
@@ -135,6 +138,9 @@ def test_every_fault_is_in_one_message_with_key_value_and_rule():
         "key memory.weight_sram_bytes: -4: is 1 to 1.09951e+12 bytes",
         "key memory.dram_latency_cycles: '64 cycles': is a whole number of cycles (a number without a unit)",
         "key memory.double_buffered: 1: is true or false",
+        "key timing.model: 'guess': is one of grid, nvdla, gemmini, scalesim",
+        "key timing.layer_overlap: 'yes': is true or false",
+        "key memory.dram_burst_bytes: 0: is 1 to 65536 bytes",
         "key vector.lanes: 2.5: is a whole number of elements per cycle",
         "key vector.post_processing_lanes: true: is a whole number of accumulators per cycle",
     ]
@@ -253,7 +259,9 @@ def test_arbitrary_overrides_give_a_configuration_or_a_hardware_error(pairs):
         ),
         vector=st.builds(VectorConfig, lanes=st.integers(1, 99), post_processing_lanes=st.integers(1, 99)),
         accumulator=st.builds(AccumulatorConfig, bits=st.integers(8, 32), overflow=st.sampled_from(OverflowPolicy)),
-        timing=st.sampled_from((TimingConfig(), TimingConfig(TimingModel.NVDLA, winograd=True))),
+        timing=st.sampled_from(
+            (TimingConfig(), TimingConfig(TimingModel.NVDLA, winograd=True), TimingConfig(layer_overlap=True))
+        ),
     )
 )
 def test_toml_round_trip(config):

@@ -84,6 +84,7 @@ class MemoryConfig:
     Attributes:
         dram_bytes_per_cycle: bandwidth, reads and writes together; inf for a memory that never limits.
         dram_latency_cycles: from a request to its first byte.
+        dram_burst_bytes: each transfer of a tile takes the time of whole bursts.
         weight_sram_bytes, activation_sram_bytes, accumulator_sram_bytes: capacities.
         double_buffered: each on-chip memory is two halves: one is in use while the other is filled or emptied.
         whole_weight_tiles: weights lie in DRAM, and are read, as tiles padded to the rows and columns of the grid.
@@ -96,6 +97,7 @@ class MemoryConfig:
     accumulator_sram_bytes: int = described("bytes", 1, 1 << 40)
     double_buffered: bool = True
     whole_weight_tiles: bool = False
+    dram_burst_bytes: int = described("bytes", 1, 65536, default=1)
 
     def __post_init__(self) -> None:
         _refuse(range_faults(self), "memory")
@@ -164,15 +166,21 @@ class TimingConfig:
 
     Attributes:
         model: see TimingModel.
+        layer_overlap: model grid only: the first weights of a layer are fetched while the layer before computes.
         winograd: NVDLA only: stride-1 3x3 convolutions take 4 of 9 multiplications, and 4x4 weights for each 3x3.
     """
 
     model: TimingModel = TimingModel.GRID
     winograd: bool = False
+    layer_overlap: bool = False
 
     def __post_init__(self) -> None:
+        faults = []
         if self.winograd and self.model is not TimingModel.NVDLA:
-            _refuse([Fault("winograd", "true", "is only for model nvdla", "remove it or set timing.model")], "timing")
+            faults.append(Fault("winograd", "true", "is only for model nvdla", "remove it or set timing.model"))
+        if self.layer_overlap and self.model is not TimingModel.GRID:
+            faults.append(Fault("layer_overlap", "true", "is only for model grid", "remove it or set timing.model"))
+        _refuse(faults, "timing")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ Nothing here looks at data: time follows from the command (shapes, tiling, recip
 - By `timing.model`, accelerators that have a published model of their own or measured RTL, and a simulator's memories:
   `timing_nvdla`, `timing_gemmini`, `timing_scalesim`.
 
-Commands run one after the other: the first transfer of a command does not overlap the previous command.
+Commands run one after the other: the first transfer of a command does not overlap the previous command, unless
+`timing.layer_overlap` lets it fetch its first weights (`timing_overlap`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,6 +19,7 @@ from accel_sim.program import Command, Convolve, MatrixMultiply, Operand, Progra
 from accel_sim.sim.timing_gemmini_commands import time_gemmini
 from accel_sim.sim.timing_matrix import time_matrix
 from accel_sim.sim.timing_nvdla import time_nvdla, time_nvdla_commands
+from accel_sim.sim.timing_overlap import overlap_layers
 from accel_sim.sim.timing_scalesim_commands import time_scalesim
 from accel_sim.sim.timing_types import CommandTiming
 from accel_sim.sim.timing_vector import time_vector
@@ -49,4 +51,5 @@ def time_commands(
     """The timing of each command, in order; `kept` are the tensors that leave the network."""
     if hardware.timing.model is TimingModel.NVDLA:
         return time_nvdla_commands(commands, hardware, kept)
-    return tuple(time_command(command, hardware) for command in commands)
+    timings = tuple(time_command(command, hardware) for command in commands)
+    return overlap_layers(timings, hardware) if hardware.timing.layer_overlap else timings

@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.hardware import AcceleratorConfig, Dataflow
-from accel_sim.program import Convolve, MatrixMultiply, Operand, TransposeConvolve
+from accel_sim.program import Convolve, MatrixMultiply, Operand, Region, TransposeConvolve
 from accel_sim.program.geometry import (
     MatrixCommand,
     blocks_input_bytes,
@@ -67,6 +67,7 @@ def time_matrix(command: MatrixCommand, hardware: AcceleratorConfig) -> CommandT
         walk.arithmetic_pj(macs) + traffic_pj(hardware, traffic),
         grid.total,
         spent.stalls,
+        walk.prefetchable_cycles(),
     )
 
 
@@ -188,6 +189,13 @@ class _Walk:
             if _shared(weights):
                 size = size * (self._spread(np.arange(self._counts[0]), 0) == 0)
         return size.astype(np.float64)
+
+    def prefetchable_cycles(self) -> int:
+        """Cycles, rounded down, of the first tile's weights, if the network does not compute them."""
+        memory = self.hardware.memory
+        if not memory.double_buffered or matrix_operands(self.command)[1].region is not Region.CONSTANTS:
+            return 0
+        return int(self._weight_bytes()[0] / memory.dram_bytes_per_cycle)
 
     def _input_bytes(self) -> NDArray[np.float64]:
         held, new = blocks_input_bytes(self.command)

@@ -2,6 +2,7 @@
 
 Steps t = 0..T-1 each need load[t] before and give store[t] after; busy[t] is the work between. DRAM has one channel.
 
+- A transfer takes the time of whole bursts (memory.dram_burst_bytes).
 - Double-buffered: while step t works, its other buffer halves take the operands of step t+1 and give the results of
   step t-1:  cycles = latency + load[0] + sum over t of max(busy[t], load[t+1] + store[t-1]) + store[T-1].
   Requests are queued ahead, so the latency is seen once.
@@ -36,7 +37,7 @@ def elapsed(
     memory: MemoryConfig, load_bytes: NDArray[np.float64], busy: NDArray[np.int64], store_bytes: NDArray[np.float64]
 ) -> Elapsed:
     """Cycles of steps with these loads, work and stores (arrays [T], bytes, cycles, bytes)."""
-    load, store = load_bytes / memory.dram_bytes_per_cycle, store_bytes / memory.dram_bytes_per_cycle
+    load, store = (_in_bursts(memory, size) / memory.dram_bytes_per_cycle for size in (load_bytes, store_bytes))
     if memory.double_buffered:
         beside = np.zeros(busy.size)
         beside[:-1] += load[1:]
@@ -58,4 +59,11 @@ def elapsed(
 
 def transfer_cycles(memory: MemoryConfig, size_bytes: int) -> int:
     """Cycles of one transfer by itself, after its latency."""
-    return math.ceil(size_bytes / memory.dram_bytes_per_cycle)
+    return math.ceil(-(-size_bytes // memory.dram_burst_bytes) * memory.dram_burst_bytes / memory.dram_bytes_per_cycle)
+
+
+def _in_bursts(memory: MemoryConfig, sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Bytes of transfers, each rounded up to whole bursts; not to whole bytes, since tiles share what a block reads."""
+    if memory.dram_burst_bytes == 1:
+        return sizes
+    return np.ceil(sizes / memory.dram_burst_bytes) * memory.dram_burst_bytes

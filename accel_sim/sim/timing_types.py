@@ -46,6 +46,7 @@ class CommandTiming:
         grid_cycles: of the PE grid alone, without transfers and post-processing; None where the command does not use
             it.
         stalls: stall_cycles by cause, keys as in STALLS; empty where the model of time does not tell causes.
+        prefetchable_cycles: of the stall cycles, those that wait for weights of the first tile.
     """
 
     cycles: int
@@ -56,6 +57,7 @@ class CommandTiming:
     energy_pj: float
     grid_cycles: int | None = None
     stalls: Mapping[str, int] = field(default_factory=dict)
+    prefetchable_cycles: int = 0
 
     @property
     def compute_cycles(self) -> int:
