@@ -95,23 +95,12 @@ def coordinate_descent(
 ) -> Bools:
     """Flip single weights while that lowers the error: a choice no worse than `start`, bool [Co, K].
 
-    Deterministic: weights are visited in order, all channels at once; ends when a sweep flips nothing.
+    Deterministic: weights are visited in order; a channel ends when a sweep flips nothing.
     """
+    from accel_kernels.coordinate_descent import descend  # numba takes a second to import
+
     up = start.copy()
-    step = choices.scale * (choices.up - choices.down)
-    weight = choices.reals(up)
-    gradient = objective.gradient(weight)
-    diagonal = objective.gram.diagonal()
-    for _ in range(sweeps):
-        flips = 0
-        for i in range(up.shape[1]):
-            delta = np.where(up[:, i], -step[:, i], step[:, i])
-            change = delta * (2.0 * gradient[:, i] + delta * diagonal[i])
-            take = np.flatnonzero(change < -1e-12 * objective.power)
-            if take.size:
-                up[take, i] = ~up[take, i]
-                gradient[take] += delta[take, None] * objective.gram[i]
-                flips += take.size
-        if not flips:
-            break
+    gradient = objective.gradient(choices.reals(up))
+    step = np.ascontiguousarray(choices.scale * (choices.up - choices.down), np.float64)
+    descend(objective.gram, np.ascontiguousarray(gradient), step, up, -1e-12 * objective.power, sweeps)
     return up

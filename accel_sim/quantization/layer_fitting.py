@@ -39,6 +39,8 @@ from accel_sim.quantization.recipe import RoundingMethod, RoundingRecipe
 from accel_sim.quantization.rounding import Rounding
 from accel_sim.quantization.weights import QuantizedWeights
 
+_FEWER = 4
+
 
 @dataclass(frozen=True, eq=False)
 class FittedLayer:
@@ -144,7 +146,9 @@ class LayerFitter:
         window = Window.of(op, layer.weight.shape) if isinstance(op, Conv2D) else Window((1, 1))
         counts = np.cumsum([0, *(len(t) for t in targets)])
         shape = (int(counts[-1]), targets[0].shape[1], targets[0].shape[2])
-        positions = sample_positions(shape, self._rounding.rows, self._rounding.seed)
+        is_depthwise = layer.groups == layer.weight.shape[0] > 1  # a few weights a channel: fewer rows decide them
+        count = max(1, self._rounding.rows // (_FEWER if is_depthwise else 1))
+        positions = sample_positions(shape, count, self._rounding.seed)
         taken, wanted = [], []
         for k, (x, target) in enumerate(zip(xs, targets, strict=True)):
             here = positions[(positions[:, 0] >= counts[k]) & (positions[:, 0] < counts[k + 1])] - [counts[k], 0, 0]

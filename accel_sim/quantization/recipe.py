@@ -143,7 +143,7 @@ class RoundingRecipe:
     Attributes:
         method: to nearest, or by AdaRound (convolutions and fully connected layers; what else has weights: nearest).
         iterations: of AdaRound's optimizer, per layer.
-        rows: output pixels of the calibration samples that a layer is fitted on.
+        rows: output pixels of the calibration samples that a layer is fitted on; a quarter of them for depthwise.
         seed: of the pixels' choice and of the minibatches.
     """
 
