@@ -90,7 +90,7 @@ def totals(report: RunReport) -> list[tuple[str, str]]:
         rows.append(("cycles", f"{result.cycles:,} per sample{_time(report)}"))
     if result.cycles and sums.stall_cycles is not None:
         share = percent(sums.stall_cycles / result.cycles)
-        rows.append(("stalled", f"{sums.stall_cycles:,} cycles, {share}{_causes(sums.stalls)}"))
+        rows.append(("stalled", f"{sums.stall_cycles:,} cycles, {share}{_causes(sums.stalls, sums.stall_cycles)}"))
     if sums.utilization is not None and hardware is not None:
         rows.append(("PE use", f"{percent(sums.utilization)} of {hardware.grid.rows} x {hardware.grid.columns}"))
     if report.roofline is not None and report.roofline.layers:
@@ -116,10 +116,12 @@ def _traffic(traffic: dict[str, int]) -> list[tuple[str, str]]:
     return rows
 
 
-def _causes(stalls: dict[str, int]) -> str:
-    """What the cycles waited for, the most first."""
+def _causes(stalls: dict[str, int], total: int) -> str:
+    """What the cycles waited for, the most first; nothing where some layers do not tell."""
+    if not total or sum(stalls.values()) != total:
+        return ""
     ordered = sorted(stalls.items(), key=lambda item: -item[1])
-    return f" ({', '.join(f'{name} {cycles:,}' for name, cycles in ordered)})" if ordered else ""
+    return f" ({', '.join(f'{name} {cycles:,}' for name, cycles in ordered)})"
 
 
 def _roof(roof: Roofline) -> str:
