@@ -41,6 +41,8 @@ def folds_of(command: MatrixCommand, grid: GridConfig) -> FoldTable:
     columns = shape.columns + any(weight_zero_points(command))
     tiles = [list(_tile_folds(*tile, shape, grid)) for tile in _tiles(command, shape, columns)]
     table = np.array([fold for tile in tiles for fold in tile], np.int64).reshape(-1, fields.FIELDS)
+    slices = -(-shape.reduction // command.tiling.reduction)
+    table[:, fields.SLICE] = table[:, fields.BATCH] * slices + table[:, fields.K_FROM] // command.tiling.reduction
     table[1:, fields.SUMS] = np.cumsum(table[1:, fields.FIRST])
     sizes = np.array([len(tile) for tile in tiles], np.int64)
     return FoldTable(table, np.cumsum(sizes) - sizes)
@@ -97,7 +99,7 @@ def _tile_folds(
     (m, m_size), (n, n_size) = rows, columns
     real = max(min(n_size, shape.columns - n), 0)
     first = int(k[0] == 0)
-    ends = (*k, first, int(sum(k) == shape.reduction), 0)
+    ends = (*k, first, int(sum(k) == shape.reduction), 0, 0)
     if grid.dataflow is Dataflow.OUTPUT_STATIONARY:
         for i, size in intervals(m_size, grid.rows):
             yield (product, m + i, k[1], size, n, real, *ends)

@@ -76,7 +76,6 @@ class SteppedGrid:
         self._progress = kernels.new_progress(rows, columns)
         self.begins = np.zeros(len(self.folds), np.int64)
         narrow = self.products.safe and self.config.dataflow is not Dataflow.ADDER_TREE
-        self._mode = kernels.SAFE if narrow else kernels.CHECKED
         self._sum_type = np.dtype(np.int32) if narrow else np.dtype(np.int64)
         limits = np.iinfo(np.int32 if narrow else np.int64)
         self._low = np.full(self._lanes, limits.max, self._sum_type)
@@ -140,6 +139,8 @@ class SteppedGrid:
             self._starts = np.ascontiguousarray(products.starts[:, None, :])
         shape = (len(self._streams), self._streams.shape[1], self._rests.shape[1])
         self._results = np.zeros(shape, self._sum_type)
+        if self.config.dataflow in (Dataflow.WEIGHT_STATIONARY, Dataflow.INPUT_STATIONARY) and len(self.folds):
+            self._streams = _sliced(self._streams, int(self.folds[:, kernels.K].max()))
 
     def _place_registers(self) -> None:
         rows, lanes = self.config.rows, self._lanes
@@ -195,7 +196,6 @@ class SteppedGrid:
             self._low,
             self._high,
             self._events,
-            self._mode,
             self.products.accumulator.bits,
             self._policy(),
             self._progress,
@@ -219,7 +219,6 @@ class SteppedGrid:
             self._low,
             self._high,
             self._events,
-            self._mode,
             self.products.accumulator.bits,
             self._policy(),
             self._progress,
@@ -247,3 +246,14 @@ class SteppedGrid:
             self._progress,
             cycles,
         )
+
+
+def _sliced(streams: Array, size: int) -> Array:
+    """[products, length, K] -> [products * slices, length, size]: the reduction in slices, the last filled with 0."""
+    products, length, depth = streams.shape
+    slices = -(-depth // size)
+    padded = np.zeros((products, length, slices * size), streams.dtype)
+    padded[:, :, :depth] = streams
+    return np.ascontiguousarray(
+        padded.reshape(products, length, slices, size).transpose(0, 2, 1, 3).reshape(products * slices, length, size)
+    )

@@ -15,22 +15,18 @@ from numpy.typing import NDArray
 
 from accel_kernels._jit import kernel
 from accel_kernels._types import Array, Int64
-from accel_kernels.gemm_watch_int64 import add, overflows
 
 BLOCK = 32
 """Columns that are computed together; unused ones of the last block rest."""
 
-SAFE, CHECKED = 0, 1
-"""Modes: no sum can overflow, in 32-bit registers; every addition checked, in 64-bit registers."""
-
 BATCH, STREAM_FROM, STREAM, REAL_STREAM, ACROSS_FROM, REAL_ACROSS = range(6)
-K_FROM, K, FIRST, LAST, SUMS, FIELDS = range(6, 12)
+K_FROM, K, FIRST, LAST, SUMS, SLICE, FIELDS = range(6, 13)
 """Fields of a fold.
 
 BATCH: which product. STREAM_FROM, STREAM, REAL_STREAM: first vector of the streaming operand, vectors, and how many of
 them are real (others are idle: a column of ones). ACROSS_FROM, REAL_ACROSS: first column of the resting operand, real
 columns. K_FROM, K: reduction elements. FIRST, LAST: whether the fold begins and ends its accumulators' reduction. SUMS:
-which set of accumulators, counted up.
+which set of accumulators, counted up. SLICE: number of the tile of the reduction, counted over all products.
 
 Where the reduction streams (output_stationary), STREAM_FROM and REAL_STREAM are the pixels in the grid's rows.
 """
@@ -87,94 +83,3 @@ def rebase_down(rows: Array, span: Int64) -> None:
     """As `rebase` for a tall array [length, lanes]."""
     for i in range(rows.shape[0] - span - 1, -1, -1):
         rows[span + i] = rows[i]
-
-
-@kernel
-def sweep_down_safe(inputs: Array, offset: Int64, weights: Array, sums: Array, low: Array, high: Array) -> None:
-    """One cycle of all PEs whose sums move down: sums[i + 1, j] = sums[i, j] + inputs[i, offset + j] * weights[i, j].
-
-    Operands:
-        inputs: int16 [R, length]. weights: int16 [R, lanes].
-        sums: int32 [R + 1, lanes]; row 0 is what enters at the top, row i + 1 the register of row i. No sum overflows.
-        low, high: int32 [lanes]; extremes of each column's sums, widened.
-    """
-    lanes = weights.shape[1]
-    for i in range(weights.shape[0] - 1, -1, -1):
-        x, w = inputs[i, offset : offset + lanes], weights[i]
-        above, below = sums[i], sums[i + 1]
-        for j in range(lanes):
-            v = np.int32(np.int64(above[j]) + np.int64(x[j]) * np.int64(w[j]))
-            below[j] = v
-            low[j] = min(low[j], v)
-            high[j] = max(high[j], v)
-
-
-@kernel
-def sweep_down_checked(
-    inputs: Array,
-    offset: Int64,
-    weights: Array,
-    sums: Array,
-    low: Array,
-    high: Array,
-    events: Array,
-    bits: Int64,
-    policy: Int64,
-) -> None:
-    """As `sweep_down_safe` with int64 sums of `bits` bits that wrap or saturate; counts overflows in events [lanes]."""
-    lanes = weights.shape[1]
-    for i in range(weights.shape[0] - 1, -1, -1):
-        x, w = inputs[i, offset : offset + lanes], weights[i]
-        above, below = sums[i], sums[i + 1]
-        for j in range(lanes):
-            product = np.int64(x[j]) * np.int64(w[j])
-            v = add(above[j], product, bits, policy)
-            events[j] += np.int64(overflows(above[j], product, bits))
-            below[j] = v
-            low[j] = min(low[j], v)
-            high[j] = max(high[j], v)
-
-
-@kernel
-def sweep_resting_safe(
-    inputs: Array, offset: Int64, weights: Array, below: Int64, sums: Array, low: Array, high: Array
-) -> None:
-    """One cycle of all PEs whose sums rest: sums[i, j] += inputs[i, offset + j] * weights[below + i, j].
-
-    Operands:
-        inputs: int16 [R, length]. weights: int16 [length, lanes]; row below + i holds the registers of row i.
-        sums: int32 [R, lanes]. No sum overflows. low, high: int32 [lanes].
-    """
-    lanes = sums.shape[1]
-    for i in range(sums.shape[0]):
-        x, w, p = inputs[i, offset : offset + lanes], weights[below + i], sums[i]
-        for j in range(lanes):
-            v = np.int32(np.int64(p[j]) + np.int64(x[j]) * np.int64(w[j]))
-            p[j] = v
-            low[j] = min(low[j], v)
-            high[j] = max(high[j], v)
-
-
-@kernel
-def sweep_resting_checked(
-    inputs: Array,
-    offset: Int64,
-    weights: Array,
-    below: Int64,
-    sums: Array,
-    low: Array,
-    high: Array,
-    events: Array,
-    bits: Int64,
-    policy: Int64,
-) -> None:
-    """As `sweep_resting_safe` with int64 sums of `bits` bits that wrap or saturate; counts overflows."""
-    lanes = sums.shape[1]
-    for i in range(sums.shape[0]):
-        x, w, p = inputs[i, offset : offset + lanes], weights[below + i], sums[i]
-        for j in range(lanes):
-            product = np.int64(x[j]) * np.int64(w[j])
-            events[j] += np.int64(overflows(p[j], product, bits))
-            p[j] = add(p[j], product, bits, policy)
-            low[j] = min(low[j], p[j])
-            high[j] = max(high[j], p[j])

@@ -27,15 +27,13 @@ from accel_kernels.step_grid import (
     POSITION,
     REAL_ACROSS,
     REAL_STREAM,
-    SAFE,
     STREAM_FROM,
     TIME,
     K,
     rebase,
     rebase_down,
-    sweep_resting_checked,
-    sweep_resting_safe,
 )
+from accel_kernels.step_sweeps import sweep_resting
 
 
 @kernel
@@ -54,7 +52,6 @@ def step_resting_sums(
     low: Array,
     high: Array,
     events: Array,
-    mode: Int64,
     bits: Int64,
     policy: Int64,
     progress: Array,
@@ -72,7 +69,8 @@ def step_resting_sums(
 
     Registers (see `step_grid` for windows):
         inputs: same type as the streams [R, window]. weights: the same [window, lanes]; row i is at offset + i.
-        sums: int32 (SAFE) or int64 (CHECKED) [R, lanes]. shadow: the same, or [0, lanes] without shadow registers.
+        sums: int32, where no sum can overflow, or int64 [R, lanes].
+        shadow: the same, or [0, lanes] without shadow registers.
 
     Watching: as `step_stationary`.
     """
@@ -105,10 +103,7 @@ def step_resting_sums(
             if folds[fold, FIRST]:
                 _start(folds[fold], starts, time - begins[fold], sums, columns)
 
-        if mode == SAFE:
-            sweep_resting_safe(inputs, offset, weights, offset, sums, low, high)
-        else:
-            sweep_resting_checked(inputs, offset, weights, offset, sums, low, high, events, bits, policy)
+        sweep_resting(inputs, offset, weights, offset, sums, low, high, events, bits, policy)
 
         for fold in range(oldest, current + 1):
             wave = time - begins[fold] - (folds[fold, K] - 1)

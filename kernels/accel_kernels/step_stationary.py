@@ -37,16 +37,15 @@ from accel_kernels.step_grid import (
     POSITION,
     REAL_ACROSS,
     REAL_STREAM,
-    SAFE,
+    SLICE,
     STREAM,
     STREAM_FROM,
     SUMS,
     TIME,
     K,
     rebase,
-    sweep_down_checked,
-    sweep_down_safe,
 )
+from accel_kernels.step_sweeps import shift_loads, stream_down, sweep_down
 
 IDLE = -1
 """Load counter of a column that is not being loaded."""
@@ -71,7 +70,6 @@ def step_stationary(
     low: Array,
     high: Array,
     events: Array,
-    mode: Int64,
     bits: Int64,
     policy: Int64,
     progress: Array,
@@ -83,7 +81,8 @@ def step_stationary(
     Operands:
         folds: int64 [F, FIELDS]. begins: int64 [F]; gets the cycle in which each fold's stream begins; without shadow
             registers, its load.
-        streams: int16 or int32 [products, length, K]. rests: same type [products, across, K].
+        streams: int16 or int32 [slices, length, most K of a fold]; a product's tiles of the reduction one after the
+            other. rests: same type [products, across, K].
         starts: int64 [products, length or 1, across or 1]; what accumulators begin with; fits them.
         columns: C. R is the number of rows of `resting`.
         results: [products, length, across]; gets finished accumulators, in the type of `sums`.
@@ -91,14 +90,14 @@ def step_stationary(
     Registers (see `step_grid` for windows):
         inputs: same type as the streams, [R, window]. resting: same type [R, lanes].
         shadow: the same, or [0, lanes] without shadow registers. loads: int16 [1, window].
-        sums: int32 (SAFE) or int64 (CHECKED) [R + 1, lanes]; row 0 is the read port above the grid.
+        sums: int32, where no sum can overflow, or int64 [R + 1, lanes]; row 0 is the read port above the grid.
         arriving: [R + C, lanes]; row t mod (R + C) holds what the load path hands to the top row in cycle t.
         memory: accumulator memory, as `sums`: [slots, length + C - 1, lanes]; the value of vector m for column j is in
             row m + j. Slots are enough for all folds whose sums are in the grid.
 
     Watching:
         low, high: as `sums`, [lanes]. events: int64 [lanes].
-        mode: SAFE or CHECKED. bits, policy: of the accumulators; unused where SAFE.
+        bits, policy: of the accumulators; unused where sums are int32.
     """
     rows = resting.shape[0]
     shadowed = shadow.shape[0] > 0
@@ -136,7 +135,7 @@ def step_stationary(
             progress[LOADED] += 1
 
         if current >= 0 and progress[POSITION] < length:
-            _enter(folds[current], progress[POSITION], streams, inputs, offset)
+            _enter(folds, current, progress[POSITION], streams, inputs, offset)
             progress[POSITION] += 1
         else:
             for i in range(rows):
@@ -145,34 +144,52 @@ def step_stationary(
         oldest = progress[OLDEST]
         for fold in range(oldest, current + 1):
             s = time - _starts_at(begins, fold, rows, shadowed)
-            held = memory[_slot(folds, fold, memory)]
+            length = folds[fold, STREAM]
             if shadowed and s < depth - 1:
                 _take_over(resting, shadow, s, columns)
-            if 0 <= s < folds[fold, STREAM] + columns - 1:
-                for j in range(max(0, s - folds[fold, STREAM] + 1), min(columns, s + 1)):
-                    sums[0, j] = held[s, j]
+            if s < length + columns - 1:
+                slot = _slot(folds, fold, memory)
+                for j in range(max(0, s - length + 1), min(columns, s + 1)):
+                    sums[0, j] = memory[slot, s, j]
 
-        if mode == SAFE:
-            sweep_down_safe(inputs, offset, resting, sums, low, high)
-        else:
-            sweep_down_checked(inputs, offset, resting, sums, low, high, events, bits, policy)
+        sweep_down(inputs, offset, resting, sums, low, high, events, bits, policy)
         if time < progress[LOAD_END]:
-            _shift(shadow if shadowed else resting, loads[0], offset, arriving[time % depth])
+            shift_loads(shadow if shadowed else resting, loads, offset, arriving, time % depth)
 
         for fold in range(oldest, current + 1):
             s = time - _starts_at(begins, fold, rows, shadowed) - (rows - 1)
             length = folds[fold, STREAM]
-            held = memory[_slot(folds, fold, memory)]
             if 0 <= s < length + columns - 1:
+                slot = _slot(folds, fold, memory)
                 for j in range(max(0, s - length + 1), min(columns, s + 1)):
-                    held[s, j] = sums[rows, j]
+                    memory[slot, s, j] = sums[rows, j]
             if s >= length + columns - 2:
                 if folds[fold, LAST]:
-                    _collect(folds[fold], held, results)
+                    _collect(folds[fold], memory[_slot(folds, fold, memory)], results)
                 progress[OLDEST] = fold + 1
 
         progress[TIME] += 1
         progress[OFFSET] -= 1
+        s = progress[TIME] - _starts_at(begins, progress[OLDEST], rows, shadowed) if current >= 0 else np.int64(0)
+        steady = min(limit - progress[TIME], progress[OFFSET] - max(rows, columns) + 1)
+        if current >= 0:
+            steady = min(steady, folds[current, REAL_STREAM] - progress[POSITION])
+        waits = upcoming == count or progress[LOADED] == rows
+        if (
+            waits
+            and progress[TIME] >= progress[LOAD_END]
+            and progress[OLDEST] == current
+            and s >= depth - 1
+            and steady > 0
+        ):
+            passed = _stream(
+                steady, folds, current, s, streams, inputs, progress[OFFSET], resting, sums, memory, low, high
+            )
+            for t in range(passed):
+                loads[0, progress[OFFSET] - t] = IDLE
+            progress[TIME] += passed
+            progress[OFFSET] -= passed
+            progress[POSITION] += passed
         if progress[OFFSET] < max(rows, columns) - 1:
             rebase(inputs, span)
             rebase(loads, span)
@@ -191,15 +208,50 @@ def _slot(folds: Array, fold: Int64, memory: Array) -> Int64:
 
 
 @kernel
+def _stream(
+    cycles: Int64,
+    folds: Array,
+    fold: Int64,
+    s: Int64,
+    streams: Array,
+    inputs: Array,
+    offset: Int64,
+    resting: Array,
+    sums: Array,
+    memory: Array,
+    low: Array,
+    high: Array,
+) -> Int64:
+    """Cycles in which one fold alone streams through the whole grid; as many as were stepped.
+
+    Vector s of the fold enters; the accumulators of row s are read and those of row s - (R - 1) written.
+    """
+    first = (folds[fold, SLICE] * streams.shape[1] + folds[fold, STREAM_FROM] + s) * streams.shape[2]
+    row = _slot(folds, fold, memory) * memory.shape[1] + s
+    read, write = row * memory.shape[2], (row - resting.shape[0] + 1) * memory.shape[2]
+    return stream_down(
+        cycles, streams, first, folds[fold, K], inputs, offset, resting, sums, memory, read, write, low, high
+    )
+
+
+@kernel
 def _preload(fold: Array, starts: Array, columns: Int64, held: Array) -> None:
     """The accumulators of a fold begin; idle ones with the value of a real one."""
-    by_stream, by_column = starts.shape[1] - 1, starts.shape[2] - 1
-    last_column, last_vector = max(fold[REAL_ACROSS] - 1, 0), max(fold[REAL_STREAM] - 1, 0)
-    for s in range(fold[STREAM] + columns - 1):
-        for j in range(columns):
-            vector = fold[STREAM_FROM] + min(max(s - j, 0), last_vector)
-            column = fold[ACROSS_FROM] + min(j, last_column)
-            held[s, j] = starts[fold[BATCH], min(vector, by_stream), min(column, by_column)]
+    last_stream, last_column = starts.shape[1] - 1, starts.shape[2] - 1
+    own = starts[fold[BATCH]]
+    real_stream, real_across = max(fold[REAL_STREAM] - 1, 0), max(fold[REAL_ACROSS] - 1, 0)
+    for j in range(columns):
+        column = min(fold[ACROSS_FROM] + min(j, real_across), last_column)
+        held[0, j] = own[min(fold[STREAM_FROM], last_stream), column]
+    if last_stream == 0:  # every vector begins with the same values
+        for s in range(1, fold[STREAM] + columns - 1):
+            for j in range(held.shape[1]):
+                held[s, j] = held[0, j]
+    else:
+        for s in range(1, fold[STREAM] + columns - 1):
+            for j in range(columns):
+                vector = fold[STREAM_FROM] + min(max(s - j, 0), real_stream)
+                held[s, j] = own[min(vector, last_stream), min(fold[ACROSS_FROM] + min(j, real_across), last_column)]
 
 
 @kernel
@@ -207,19 +259,32 @@ def _send(fold: Array, rests: Array, rows: Int64, columns: Int64, time: Int64, a
     """Row r of the resting operand reaches the top of column j in cycle time + j + rows - 1 - r."""
     depth = arriving.shape[0]
     for j in range(columns):
-        for r in range(rows):
-            real = j < fold[REAL_ACROSS] and r < fold[K]
-            value = np.int64(rests[fold[BATCH], fold[ACROSS_FROM] + j, fold[K_FROM] + r]) if real else np.int64(0)
-            arriving[(time + j + rows - 1 - r) % depth, j] = value
+        cycle = (time + j + rows - 1) % depth
+        real = fold[K] if j < fold[REAL_ACROSS] else np.int64(0)
+        around = min(rows, cycle + 1)  # rows that come before the ring begins anew
+        if real == rows:
+            operand = rests[fold[BATCH], fold[ACROSS_FROM] + j, fold[K_FROM] : fold[K_FROM] + rows]
+            for r in range(around):
+                arriving[cycle - r, j] = operand[r]
+            for r in range(around, rows):
+                arriving[depth + cycle - r, j] = operand[r]
+        else:
+            for r in range(rows):
+                value = (
+                    np.int64(rests[fold[BATCH], fold[ACROSS_FROM] + j, fold[K_FROM] + r]) if r < real else np.int64(0)
+                )
+                arriving[cycle - r if r < around else depth + cycle - r, j] = value
 
 
 @kernel
-def _enter(fold: Array, position: Int64, streams: Array, inputs: Array, offset: Int64) -> None:
+def _enter(folds: Array, fold: Int64, position: Int64, streams: Array, inputs: Array, offset: Int64) -> None:
     """A vector of the stream enters the skew registers."""
-    real = fold[K] if position < fold[REAL_STREAM] else np.int64(0)
-    vector = streams[fold[BATCH], fold[STREAM_FROM] + position] if real > 0 else streams[0, 0]
-    for i in range(inputs.shape[0]):
-        inputs[i, offset - i] = np.int64(vector[fold[K_FROM] + i]) if i < real else np.int64(0)
+    real = folds[fold, K] if position < folds[fold, REAL_STREAM] else np.int64(0)
+    part, vector = folds[fold, SLICE], folds[fold, STREAM_FROM] + position
+    for i in range(real):
+        inputs[i, offset - i] = streams[part, vector, i]
+    for i in range(real, inputs.shape[0]):
+        inputs[i, offset - i] = 0
 
 
 @kernel
@@ -230,17 +295,9 @@ def _take_over(resting: Array, shadow: Array, wave: Int64, columns: Int64) -> No
 
 
 @kernel
-def _shift(chain: Array, loads: Array, offset: Int64, arriving: Array) -> None:
-    """The resting operands that are on their way move down one row."""
-    for i in range(chain.shape[0] - 1, -1, -1):
-        above, here = (chain[i - 1] if i > 0 else arriving), chain[i]
-        for j in range(chain.shape[1]):
-            here[j] = above[j] if loads[offset + j] >= i else here[j]
-
-
-@kernel
 def _collect(fold: Array, held: Array, results: Array) -> None:
     """Finished accumulators leave the accumulator memory."""
     for m in range(fold[REAL_STREAM]):
-        for j in range(fold[REAL_ACROSS]):
-            results[fold[BATCH], fold[STREAM_FROM] + m, fold[ACROSS_FROM] + j] = held[m + j, j]
+        row = results[fold[BATCH], fold[STREAM_FROM] + m, fold[ACROSS_FROM] : fold[ACROSS_FROM] + fold[REAL_ACROSS]]
+        for j in range(row.size):
+            row[j] = held[m + j, j]

@@ -1,0 +1,90 @@
+"""Networks of well-known shapes with seeded random int8 weights: for measuring speed, not accuracy."""
+
+import numpy as np
+
+from accel_sim import ir
+from accel_sim.ir import ElementType, Graph, Node, QuantParams, Tensor
+
+_CODE_DEVIATION = 40.0  # of weights and, about, of activations: outputs then fill their grid whatever the layer's depth
+
+
+class _Builder:
+    def __init__(self, name: str, image: int, seed: int) -> None:
+        self._name, self._rng = name, np.random.default_rng(seed)
+        self._grid = QuantParams.per_tensor(0.05, -3)
+        self._tensors = {"x": Tensor("x", (1, image, image, 3), ElementType.INT8, self._grid)}
+        self._nodes: list[Node] = []
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return self._tensors[name].shape
+
+    def node(self, op: ir.Operator, operands: tuple[str, ...], shape: tuple[int, ...]) -> str:
+        name = f"t{len(self._nodes)}"
+        self._tensors[name] = Tensor(name, shape, ElementType.INT8, self._grid)
+        self._nodes.append(Node(f"layer{len(self._nodes)}", op, operands, (name,)))
+        return name
+
+    def weights(self, shape: tuple[int, ...]) -> tuple[str, str]:
+        """Constants for weights and bias."""
+        scale = 1 / (_CODE_DEVIATION * float(np.prod(shape[1:])) ** 0.5)
+        codes = self._rng.normal(0, _CODE_DEVIATION, shape).round().clip(-127, 127).astype(np.int8)
+        grid = QuantParams.per_channel([scale] * shape[0], axis=0)
+        bias = self._rng.integers(-1000, 1000, shape[0]).astype(np.int32)
+        names = f"w{len(self._nodes)}", f"b{len(self._nodes)}"
+        self._tensors[names[0]] = Tensor(names[0], shape, ElementType.INT8, grid, codes)
+        self._tensors[names[1]] = Tensor(names[1], bias.shape, ElementType.INT32, None, bias)
+        return names
+
+    def convolve(
+        self, x: str, channels: int, kernel: int, stride: int = 1, *, depthwise: bool = False, relu: bool = True
+    ) -> str:
+        n, height, width, depth = self.shape(x)
+        pad, groups = kernel // 2, depth if depthwise else 1
+        op = ir.Conv2D(
+            (stride, stride),
+            padding=ir.Padding2D(pad, pad, pad, pad),
+            groups=groups,
+            activation=ir.RELU if relu else ir.NO_ACTIVATION,
+        )
+        operands = (x, *self.weights((channels, kernel, kernel, depth // groups)))
+        return self.node(op, operands, (n, -(-height // stride), -(-width // stride), channels))
+
+    def add(self, a: str, b: str, *, relu: bool) -> str:
+        return self.node(ir.Add(ir.RELU if relu else ir.NO_ACTIVATION), (a, b), self.shape(a))
+
+    def classify(self, x: str, classes: int) -> Graph:
+        n, _, _, depth = self.shape(x)
+        pooled = self.node(ir.Mean((1, 2)), (x,), (n, 1, 1, depth))
+        y = self.node(ir.FullyConnected(), (pooled, *self.weights((classes, depth))), (n, classes))
+        return Graph(self._name, tuple(self._nodes), self._tensors, ("x",), (y,))
+
+
+def resnet50(image: int = 224, seed: int = 0) -> Graph:
+    """ResNet-50 (He et al. 2015, table 1; stride in the 3x3 convolutions): 4.09 GMAC at 224 x 224."""
+    b = _Builder("resnet50-shaped", image, seed)
+    x = b.convolve("x", 64, 7, 2)
+    n, height, width, depth = b.shape(x)
+    pool = ir.MaxPool2D((3, 3), (2, 2), padding=ir.Padding2D(1, 1, 1, 1))
+    x = b.node(pool, (x,), (n, -(-height // 2), -(-width // 2), depth))
+    for stage, (blocks, width) in enumerate(((3, 64), (4, 128), (6, 256), (3, 512))):
+        for block in range(blocks):
+            stride = 2 if stage and not block else 1
+            shortcut = b.convolve(x, 4 * width, 1, stride, relu=False) if not block else x
+            y = b.convolve(b.convolve(b.convolve(x, width, 1), width, 3, stride), 4 * width, 1, relu=False)
+            x = b.add(y, shortcut, relu=True)
+    return b.classify(x, 1000)
+
+
+def mobilenet_v2(image: int = 224, seed: int = 0) -> Graph:
+    """MobileNetV2 (Sandler et al. 2018, table 2): 0.30 GMAC at 224 x 224."""
+    b = _Builder("mobilenet-v2-shaped", image, seed)
+    x = b.convolve("x", 32, 3, 2)
+    stages = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+    for expansion, channels, blocks, first_stride in stages:
+        for block in range(blocks):
+            stride, depth = (1 if block else first_stride), b.shape(x)[3]
+            y = b.convolve(x, depth * expansion, 1) if expansion > 1 else x
+            y = b.convolve(y, depth * expansion, 3, stride, depthwise=True)
+            y = b.convolve(y, channels, 1, relu=False)
+            x = b.add(x, y, relu=False) if stride == 1 and depth == channels else y
+    return b.classify(b.convolve(x, 1280, 1), 1000)

@@ -1,0 +1,108 @@
+"""The stepped grid register by register: against grids in plain Python, and one cycle at a time against all at once."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from matrix_commands import multiply
+from one_command import random_cases
+from plain_grid import PlainGrid
+from stepped_cases import draw_grid, draw_hardware, draw_tiling
+
+from accel_kernels import step_sweeps
+from accel_sim.hardware import Dataflow, GridConfig, OverflowPolicy
+from accel_sim.sim.multiply_accumulate import Accumulator
+from accel_sim.sim.stepped_folds import folds_of
+from accel_sim.sim.stepped_grid import Products, SteppedGrid
+
+STATIONARY = (Dataflow.WEIGHT_STATIONARY, Dataflow.INPUT_STATIONARY)
+
+
+def draw_work(rng: np.random.Generator, grid: GridConfig, most: int) -> tuple[SteppedGrid, PlainGrid]:
+    """The same product for the stepped grid and for plain Python."""
+    m, k, n = (int(v) for v in rng.integers(1, most, 3))
+    hardware = draw_hardware(rng, grid)
+    command = multiply(hardware, m, k, n)
+    command = replace(command, tiling=draw_tiling(rng, command, grid))
+    if grid.dataflow is Dataflow.OUTPUT_STATIONARY:  # one fold in a tile: the plain grid knows no others
+        command = replace(command, tiling=replace(command.tiling, rows=min(command.tiling.rows, grid.rows)))
+    safe = bool(rng.integers(2))
+    accumulator = Accumulator(32 if safe else 12, OverflowPolicy(rng.choice(["wrap", "saturate"])))
+    x, w = (rng.integers(-128, 128, shape).astype(np.int16 if safe else np.int32) for shape in ((m, k), (n, k)))
+    starts = rng.integers(-2000, 2000, n)
+    stepped = SteppedGrid(
+        grid, folds_of(command, grid).fields, Products(x[None], w[None], starts[None], accumulator, safe)
+    )
+    tiles = (command.tiling.rows, command.tiling.reduction, command.tiling.columns)
+    wide = np.tile(starts, (m, 1))
+    if grid.dataflow is Dataflow.INPUT_STATIONARY:
+        x, w, wide, tiles = w, x, wide.T, tiles[::-1]
+    order = (1, 0) if grid.dataflow is Dataflow.INPUT_STATIONARY else (0, 1)  # blocks of output pixels are outside
+    saturates = accumulator.policy is OverflowPolicy.SATURATE
+    plain = PlainGrid(
+        grid.rows, grid.columns, grid.shadow_registers, x, w, wide, tiles, order, accumulator.bits, saturates
+    )
+    return stepped, plain
+
+
+@pytest.mark.parametrize("shadow", [True, False])
+@pytest.mark.parametrize("dataflow", Dataflow)
+@random_cases(8)
+def test_every_register_in_every_cycle(dataflow: Dataflow, shadow: bool, rng: np.random.Generator) -> None:
+    stepped, plain = draw_work(rng, GridConfig(3, 3, dataflow, shadow), 8)
+    run = {Dataflow.ADDER_TREE: plain.adder_tree, Dataflow.OUTPUT_STATIONARY: plain.resting_sums}
+    cycles = run.get(dataflow, plain.resting_operand)()
+    for t, registers in enumerate(plain.history):
+        stepped.step(1)
+        assert stepped.cycles == t + 1
+        found = stepped.registers()
+        for name, expected in registers.items():
+            np.testing.assert_array_equal(getattr(found, name), expected, f"{name} after cycle {t}")
+    stepped.step()
+    assert stepped.cycles == cycles
+    results = plain.acc.T if dataflow is Dataflow.INPUT_STATIONARY else plain.acc
+    np.testing.assert_array_equal(stepped.results[0], results.astype(np.int64))
+
+
+@pytest.mark.parametrize("dataflow", Dataflow)
+@random_cases(8)
+def test_one_cycle_at_a_time_or_all_at_once(dataflow: Dataflow, rng: np.random.Generator) -> None:
+    """Long enough for the windows over the registers to begin anew, and for streams through vector code."""
+    seed, grid = int(rng.integers(1 << 30)), draw_grid(rng, dataflow, most=5)
+    most = int(rng.choice([12, 60]))
+    single, whole = (draw_work(np.random.default_rng(seed), grid, most)[0] for _ in range(2))
+    whole.step()
+    while not single.finished:
+        single.step(1)
+    assert single.cycles == whole.cycles
+    np.testing.assert_array_equal(single.begins, whole.begins)
+    np.testing.assert_array_equal(single.results, whole.results)
+    np.testing.assert_array_equal(single.record(), whole.record())
+    for name, expected in vars(whole.registers()).items():
+        np.testing.assert_array_equal(getattr(single.registers(), name), expected, name)
+
+
+@random_cases(60)
+def test_vector_code_is_the_loops(rng: np.random.Generator) -> None:
+    rows, lanes, window = int(rng.integers(1, 9)), 32 * int(rng.integers(1, 4)), 200
+    short = lambda *shape: rng.integers(-(1 << 15), 1 << 15, shape).astype(np.int16)  # noqa: E731
+    inputs, weights, tall = short(rows, window), short(rows, lanes), short(window, lanes)
+    sums = rng.integers(-1000, 1000, (rows + 1, lanes)).astype(np.int32)
+    low, high = np.zeros(lanes, np.int32), np.zeros(lanes, np.int32)
+    chain, arriving, loads = short(rows, lanes), short(3, lanes), rng.integers(-1, rows + 1, (1, window))
+
+    def after(function, *arguments):
+        copies = [a.copy() if isinstance(a, np.ndarray) else a for a in arguments]
+        function(*copies)
+        return [a for a in copies if isinstance(a, np.ndarray)]
+
+    down = (inputs, 7, weights, sums, low, high)
+    resting = (inputs, 7, tall, 11, sums[1:].copy(), low, high)
+    shift = (chain, loads.astype(np.int16), 5, arriving, 1)
+    for loops, vectors, arguments in (
+        (step_sweeps.sweep_down_loops, step_sweeps.sweep_down_vectors, down),
+        (step_sweeps.sweep_resting_loops, step_sweeps.sweep_resting_vectors, resting),
+        (step_sweeps.shift_loads_loops, step_sweeps.shift_loads_vectors, shift),
+    ):
+        for expected, found in zip(after(loops, *arguments), after(vectors, *arguments), strict=True):
+            np.testing.assert_array_equal(found, expected)
