@@ -13,7 +13,7 @@ from accel_sim.compiler.tile import tile
 from accel_sim.errors import CompileError
 from accel_sim.hardware import Dataflow, load_hardware
 from accel_sim.program.geometry import block_input_bytes, matrix_shape
-from accel_sim.sim.timing_matrix import _Walk
+from accel_sim.sim.timing_matrix import TileWalk
 
 EDGE = load_hardware("edge-16x16")
 
@@ -66,7 +66,7 @@ def test_tiles_are_the_whole_product_once(drawn):
     ):
         cells[np.ix_(m, n, k)] += 1
     assert (cells == 1).all()
-    walk = _Walk(command, hardware)
+    walk = TileWalk(command, hardware)
     assert int((walk.m * walk.n * walk.k).sum()) == shape.batches * cells.size
     assert int(walk.outputs.sum()) == shape.batches * shape.rows * shape.columns
     assert int(walk.finished.sum()) * len(parts(shape.reduction, tiling.reduction)) == walk.m.size

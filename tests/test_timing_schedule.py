@@ -11,7 +11,7 @@ from matrix_commands import activation, convolve, multiply, transpose_convolve
 
 from accel_sim.hardware import Dataflow, load_hardware
 from accel_sim.program import Fill, Lookup, Move, PoolMaximum, Window
-from accel_sim.sim.timing import time_command
+from accel_sim.sim.timing import time_command, time_commands
 from accel_sim.sim.timing_schedule import Unit, schedule_commands
 
 EDGE = load_hardware("edge-16x16")
@@ -30,6 +30,7 @@ def machines(draw):
         activation_sram_bytes=draw(st.sampled_from((256, 4096))),
         accumulator_sram_bytes=draw(st.sampled_from((1024, 8192))),
         double_buffered=draw(st.booleans()),
+        dram_burst_bytes=draw(st.sampled_from((1, 1, 64))),
     )
     return dataclasses.replace(EDGE, grid=grid, memory=memory)
 
@@ -125,10 +126,24 @@ def test_a_convolution_that_fits_never_holds_more_than_the_memories():
     assert most[Unit.ACCUMULATOR_SRAM] <= EDGE.memory.accumulator_sram_bytes
 
 
+def test_layers_that_overlap_start_where_their_first_weights_are_hidden():
+    hardware = dataclasses.replace(EDGE, timing=dataclasses.replace(EDGE.timing, layer_overlap=True))
+    listed = [convolve(hardware, (1, 16, 16, 32), (3, 3), 32, pad=1) for _ in range(3)]
+    timings, schedules = time_commands(listed, hardware), schedule_commands(listed, hardware)
+    assert [s.cycles for s in schedules] == [t.cycles for t in timings]
+    assert schedules[1].cycles < schedules[0].cycles
+    for schedule in schedules:
+        assert_in_order(schedule)
+        assert max(span.end for span in schedule.spans) == schedule.cycles
+        assert all(points[-1] == (schedule.cycles, 0) for points in schedule.occupancy.values())
+
+
+@pytest.mark.parametrize("burst", [1, 64])
 @pytest.mark.parametrize("double", [False, True])
 @pytest.mark.parametrize("bandwidth", [0.3, 8.0, math.inf])
-def test_commands_of_the_vector_unit_and_the_dma(double, bandwidth):
-    memory = dataclasses.replace(EDGE.memory, double_buffered=double, dram_bytes_per_cycle=bandwidth)
+def test_commands_of_the_vector_unit_and_the_dma(double, bandwidth, burst):
+    changes = {"double_buffered": double, "dram_bytes_per_cycle": bandwidth, "dram_burst_bytes": burst}
+    memory = dataclasses.replace(EDGE.memory, **changes)
     hardware = dataclasses.replace(EDGE, memory=memory)
     image = activation("x", (1, 9, 9, 5))
     listed = [

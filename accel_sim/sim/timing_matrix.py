@@ -49,7 +49,7 @@ Integers = NDArray[np.int64]
 
 def time_matrix(command: MatrixCommand, hardware: AcceleratorConfig) -> CommandTiming:
     """Cycles, traffic and energy of one matrix command."""
-    walk = _Walk(command, hardware)
+    walk = TileWalk(command, hardware)
     if not walk.m.size:  # a tensor without elements
         return CommandTiming(0, 0, 0, 0.0, dict.fromkeys(TRAFFIC, 0), 0.0, 0)
     grid = grid_time(hardware.grid, walk.m, walk.k, walk.n, walk.finished)
@@ -73,7 +73,7 @@ def time_matrix(command: MatrixCommand, hardware: AcceleratorConfig) -> CommandT
 
 def matrix_grid_time(command: MatrixCommand, hardware: AcceleratorConfig) -> GridTime:
     """Grid cycles of each tile of a command."""
-    walk = _Walk(command, hardware)
+    walk = TileWalk(command, hardware)
     if not walk.m.size:
         return GridTime(walk.m, 0, 0)
     return grid_time(hardware.grid, walk.m, walk.k, walk.n, walk.finished)
@@ -86,7 +86,7 @@ def _parts(extent: int, size: int) -> Integers:
 
 
 @dataclass(frozen=True)
-class _Walk:
+class TileWalk:
     """The tiles of a command in the sequencer's order; arrays [tiles]."""
 
     command: MatrixCommand
@@ -110,14 +110,15 @@ class _Walk:
         )
 
     @cached_property
-    def _counts(self) -> tuple[int, ...]:
+    def counts(self) -> tuple[int, ...]:
+        """Outer batches, blocks, column tiles of every group, reduction tiles."""
         return tuple(axis.size for axis in self._axes)
 
     def _spread(self, values: NDArray[np.generic], axis: int) -> Integers:
         """A value for each index of one axis, repeated over the others, in the order of the walk."""
         shape = [1, 1, 1, 1]
         shape[axis] = -1
-        return np.ascontiguousarray(np.broadcast_to(values.reshape(shape), self._counts)).ravel()
+        return np.ascontiguousarray(np.broadcast_to(values.reshape(shape), self.counts)).ravel()
 
     @cached_property
     def m(self) -> Integers:
@@ -137,7 +138,7 @@ class _Walk:
     @cached_property
     def finished(self) -> NDArray[np.bool_]:
         """Whether the tile is the last of its reduction."""
-        last = np.arange(self._counts[3]) == self._counts[3] - 1
+        last = np.arange(self.counts[3]) == self.counts[3] - 1
         return self._spread(last, 3).astype(bool)
 
     @cached_property
@@ -163,7 +164,7 @@ class _Walk:
     @cached_property
     def load_bytes(self) -> NDArray[np.float64]:
         """DRAM bytes that must have arrived before each tile, beyond what earlier tiles needed."""
-        return self._weight_bytes() + self._input_bytes()
+        return self.weight_bytes() + self._input_bytes()
 
     @cached_property
     def store_bytes(self) -> NDArray[np.float64]:
@@ -177,17 +178,18 @@ class _Walk:
         grid = self.hardware.grid
         return ceil_divide(self.k, grid.rows) * ceil_divide(self.channels, grid.columns) * grid.size
 
-    def _weight_bytes(self) -> NDArray[np.float64]:
+    def weight_bytes(self) -> NDArray[np.float64]:
+        """DRAM bytes of weights and bias that must have arrived before each tile."""
         weights = matrix_operands(self.command)[1]
         size = self._stored_weights() * _item(weights)
         if not isinstance(self.command, MatrixMultiply) and self.command.bias is not None:
-            first = self._spread(np.arange(self._counts[3]) == 0, 3)
+            first = self._spread(np.arange(self.counts[3]) == 0, 3)
             size += first * self.channels * _item(self.command.bias)
-        fits = size.reshape(self._counts)[:1, :1].sum() <= self.hardware.memory.weight_sram_bytes
-        if fits or self._counts[2] * self._counts[3] == 1:
-            size = size * (self._spread(np.arange(self._counts[1]), 1) == 0)
+        fits = size.reshape(self.counts)[:1, :1].sum() <= self.hardware.memory.weight_sram_bytes
+        if fits or self.counts[2] * self.counts[3] == 1:
+            size = size * (self._spread(np.arange(self.counts[1]), 1) == 0)
             if _shared(weights):
-                size = size * (self._spread(np.arange(self._counts[0]), 0) == 0)
+                size = size * (self._spread(np.arange(self.counts[0]), 0) == 0)
         return size.astype(np.float64)
 
     def prefetchable_cycles(self) -> int:
@@ -195,15 +197,15 @@ class _Walk:
         memory = self.hardware.memory
         if not memory.double_buffered or matrix_operands(self.command)[1].region is not Region.CONSTANTS:
             return 0
-        return int(self._weight_bytes()[0] / memory.dram_bytes_per_cycle)
+        return int(self.weight_bytes()[0] / memory.dram_bytes_per_cycle)
 
     def _input_bytes(self) -> NDArray[np.float64]:
         held, new = blocks_input_bytes(self.command)
         memory = self.hardware.memory
         if max(held) > memory.activation_sram_bytes // memory.buffers:
             return (self.m * self.k * _item(matrix_operands(self.command)[0])).astype(np.float64)
-        tiles = self._counts[2] * self._counts[3]
-        blocks = np.tile(np.array(new, np.float64), self._counts[0])
+        tiles = self.counts[2] * self.counts[3]
+        blocks = np.tile(np.array(new, np.float64), self.counts[0])
         arriving = np.zeros(self.m.size)
         arriving[0] = blocks[0]
         # The next block's rows arrive while this block's tiles run; what comes during tile t, tile t + 1 waits for.
@@ -213,8 +215,8 @@ class _Walk:
     def traffic(self) -> dict[str, int]:
         """Bytes by memory and direction."""
         x, w = matrix_operands(self.command)
-        grid, accumulator = self.hardware.grid, _accumulator_bytes(self.command, self.hardware)
-        inputs, weights = self._input_bytes().sum(), self._weight_bytes().sum()
+        grid, accumulator = self.hardware.grid, accumulator_bytes(self.command, self.hardware)
+        inputs, weights = self._input_bytes().sum(), self.weight_bytes().sum()
         weight_reads, sums = self.k * self.channels, self.m * self.n
         if grid.dataflow is Dataflow.OUTPUT_STATIONARY:
             weight_reads = weight_reads * -(-self.m // grid.rows)
@@ -256,5 +258,6 @@ def _shared(weights: Operand) -> bool:
     return all(extent == 1 for extent in weights.shape[:-2])
 
 
-def _accumulator_bytes(command: Convolve | TransposeConvolve | MatrixMultiply, hardware: AcceleratorConfig) -> int:
+def accumulator_bytes(command: Convolve | TransposeConvolve | MatrixMultiply, hardware: AcceleratorConfig) -> int:
+    """Bytes of one accumulator of a command."""
     return hardware.accumulator.size_bytes * (2 if command.wide_accumulator else 1)

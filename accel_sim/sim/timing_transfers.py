@@ -37,7 +37,7 @@ def elapsed(
     memory: MemoryConfig, load_bytes: NDArray[np.float64], busy: NDArray[np.int64], store_bytes: NDArray[np.float64]
 ) -> Elapsed:
     """Cycles of steps with these loads, work and stores (arrays [T], bytes, cycles, bytes)."""
-    load, store = (_in_bursts(memory, size) / memory.dram_bytes_per_cycle for size in (load_bytes, store_bytes))
+    load, store = (in_bursts(memory, size) / memory.dram_bytes_per_cycle for size in (load_bytes, store_bytes))
     if memory.double_buffered:
         beside = np.zeros(busy.size)
         beside[:-1] += load[1:]
@@ -62,7 +62,7 @@ def transfer_cycles(memory: MemoryConfig, size_bytes: int) -> int:
     return math.ceil(-(-size_bytes // memory.dram_burst_bytes) * memory.dram_burst_bytes / memory.dram_bytes_per_cycle)
 
 
-def _in_bursts(memory: MemoryConfig, sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+def in_bursts(memory: MemoryConfig, sizes: NDArray[np.float64]) -> NDArray[np.float64]:
     """Bytes of transfers, each rounded up to whole bursts; not to whole bytes, since tiles share what a block reads."""
     if memory.dram_burst_bytes == 1:
         return sizes
