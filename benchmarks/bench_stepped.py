@@ -155,7 +155,7 @@ def build(size: int, verilator: str, folder: Path) -> Path | None:
     (folder / "main.cpp").write_text(DRIVER.replace("SIZE", str(size)))
     flags = ["--cc", "--exe", "--build", "-O3", "--x-assign", "fast", "--noassert", "-Wno-fatal", "-Wno-lint"]
     subprocess.run(
-        [command, *flags, "-MAKEFLAGS", "OPT_FAST='-O3 -march=native'", "--top-module", "grid", "grid.v", "main.cpp"],
+        [command, *flags, "-CFLAGS", "-O3 -march=native", "--top-module", "grid", "grid.v", "main.cpp"],
         cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ,
     )  # fmt: skip
     return folder / "obj_dir" / "Vgrid"
