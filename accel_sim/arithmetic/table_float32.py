@@ -26,6 +26,7 @@ from accel_sim.ir import (
 )
 from accel_sim.numerics.floats import dequantize_float32, quantize_float32, round_half_away
 from accel_sim.numerics.profiles import Arithmetic, Profile
+from accel_sim.numerics.rational_tanh import rational_tanh
 from accel_sim.numerics.transcendental import exponential, hyperbolic_tangent, logistic
 
 _F = np.float32
@@ -41,8 +42,16 @@ def float32_table(
         return codes
     with np.errstate(over="ignore", under="ignore"):
         values = dequantize_float32(codes, x.scale[0], x.zero_point[0])
-        real = _logistic(values) if isinstance(op, Logistic) else real_function(values, op, slope)
-        return quantize_float32(real, y.scale[0], y.zero_point[0], y.low, y.high)
+        return quantize_float32(_onnxruntime_function(values, op, slope), y.scale[0], y.zero_point[0], y.low, y.high)
+
+
+def _onnxruntime_function(v: Float32s, op: Operator, slope: PReluSlope | None) -> Float32s:
+    match op:
+        case Logistic():
+            return _logistic(v)
+        case Tanh():
+            return rational_tanh(v)
+    return real_function(v, op, slope)
 
 
 def reciprocal_table(op: Operator, x: QuantParams, y: QuantParams) -> NDArray[np.int64]:
@@ -64,7 +73,7 @@ def divided_table(op: Operator, x: QuantParams, y: QuantParams) -> NDArray[np.in
 
 
 def real_function(v: Float32s, op: Operator, slope: PReluSlope | None) -> Float32s:
-    """The operator on float32 numbers, one rounding per operation (logistic: as TFLite computes it)."""
+    """The operator on float32 numbers, one rounding per operation (logistic and tanh: as TFLite computes them)."""
     match op:
         case Logistic():
             return _F(1) / (_F(1) + _exp(-v))
