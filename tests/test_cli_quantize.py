@@ -32,7 +32,7 @@ def test_the_report_is_printed_and_written(capsys, folder, tmp_path):
     code, out, _ = invoke(capsys, folder, "--calibration", folder / "digits.npz", "--output", made, *options)
     assert code == 0
     text = " ".join(out.split())  # lines are folded to the terminal
-    for part in ("cross-layer equalization", "bias correction", "6 bits per tensor", "stem_conv", "q.onnx"):
+    for part in ("cross-layer equalization", "bias correction", "6 bits symmetric per tensor", "stem_conv", "q.onnx"):
         assert part in text
     document = json.loads(report.read_text())
     assert document["schema"] == "accel-sim/quantize/1"
