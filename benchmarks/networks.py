@@ -1,4 +1,9 @@
-"""Networks of well-known shapes with seeded random int8 weights: for measuring speed, not accuracy."""
+"""Networks of well-known shapes with seeded random int8 weights: for measuring speed, not accuracy.
+
+`codes` is the type of activations; `same` pads as TFLite files can say it.
+"""
+
+from math import prod
 
 import numpy as np
 
@@ -8,11 +13,15 @@ from accel_sim.ir import ElementType, Graph, Node, QuantParams, Tensor
 _CODE_DEVIATION = 40.0  # of weights and, about, of activations: outputs then fill their grid whatever the layer's depth
 
 
+_ZERO_POINT = -3  # of int8 activations
+
+
 class _Builder:
-    def __init__(self, name: str, image: int, seed: int) -> None:
-        self._name, self._rng = name, np.random.default_rng(seed)
-        self._grid = QuantParams.per_tensor(0.05, -3)
-        self._tensors = {"x": Tensor("x", (1, image, image, 3), ElementType.INT8, self._grid)}
+    def __init__(self, name: str, image: int, seed: int, codes: ElementType, *, same: bool) -> None:
+        self._name, self._rng, self._codes, self._same = name, np.random.default_rng(seed), codes, same
+        zero_point = _ZERO_POINT + (128 if codes is ElementType.UINT8 else 0)
+        self._grid = QuantParams.per_tensor(0.05, zero_point, signed=codes is ElementType.INT8)
+        self._tensors = {"x": Tensor("x", (1, image, image, 3), codes, self._grid)}
         self._nodes: list[Node] = []
 
     def shape(self, name: str) -> tuple[int, ...]:
@@ -20,7 +29,7 @@ class _Builder:
 
     def node(self, op: ir.Operator, operands: tuple[str, ...], shape: tuple[int, ...]) -> str:
         name = f"t{len(self._nodes)}"
-        self._tensors[name] = Tensor(name, shape, ElementType.INT8, self._grid)
+        self._tensors[name] = Tensor(name, shape, self._codes, self._grid)
         self._nodes.append(Node(f"layer{len(self._nodes)}", op, operands, (name,)))
         return name
 
@@ -39,15 +48,21 @@ class _Builder:
         self, x: str, channels: int, kernel: int, stride: int = 1, *, depthwise: bool = False, relu: bool = True
     ) -> str:
         n, height, width, depth = self.shape(x)
-        pad, groups = kernel // 2, depth if depthwise else 1
+        groups = depth if depthwise else 1
         op = ir.Conv2D(
             (stride, stride),
-            padding=ir.Padding2D(pad, pad, pad, pad),
+            padding=self.padding((height, width), kernel, stride),
             groups=groups,
             activation=ir.RELU if relu else ir.NO_ACTIVATION,
         )
         operands = (x, *self.weights((channels, kernel, kernel, depth // groups)))
         return self.node(op, operands, (n, -(-height // stride), -(-width // stride), channels))
+
+    def padding(self, size: tuple[int, int], kernel: int, stride: int) -> ir.Padding2D:
+        """Half a window on each side; or, as TFLite's SAME has it, no more than the last window needs."""
+        if not self._same:
+            return ir.Padding2D(*[kernel // 2] * 4)
+        return ir.Padding2D(*(n for length in size for n in same_padding(length, kernel, stride)))
 
     def add(self, a: str, b: str, *, relu: bool) -> str:
         return self.node(ir.Add(ir.RELU if relu else ir.NO_ACTIVATION), (a, b), self.shape(a))
@@ -59,12 +74,18 @@ class _Builder:
         return Graph(self._name, tuple(self._nodes), self._tensors, ("x",), (y,))
 
 
-def resnet50(image: int = 224, seed: int = 0) -> Graph:
+def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """TFLite's SAME: (before, after), the odd one after."""
+    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
+
+
+def resnet50(image: int = 224, seed: int = 0, codes: ElementType = ElementType.INT8, *, same: bool = False) -> Graph:
     """ResNet-50 (He et al. 2015, table 1; stride in the 3x3 convolutions): 4.09 GMAC at 224 x 224."""
-    b = _Builder("resnet50-shaped", image, seed)
+    b = _Builder("resnet50-shaped", image, seed, codes, same=same)
     x = b.convolve("x", 64, 7, 2)
     n, height, width, depth = b.shape(x)
-    pool = ir.MaxPool2D((3, 3), (2, 2), padding=ir.Padding2D(1, 1, 1, 1))
+    pool = ir.MaxPool2D((3, 3), (2, 2), padding=b.padding((height, width), 3, 2))
     x = b.node(pool, (x,), (n, -(-height // 2), -(-width // 2), depth))
     for stage, (blocks, width) in enumerate(((3, 64), (4, 128), (6, 256), (3, 512))):
         for block in range(blocks):
@@ -75,9 +96,11 @@ def resnet50(image: int = 224, seed: int = 0) -> Graph:
     return b.classify(x, 1000)
 
 
-def mobilenet_v2(image: int = 224, seed: int = 0) -> Graph:
+def mobilenet_v2(
+    image: int = 224, seed: int = 0, codes: ElementType = ElementType.INT8, *, same: bool = False
+) -> Graph:
     """MobileNetV2 (Sandler et al. 2018, table 2): 0.30 GMAC at 224 x 224."""
-    b = _Builder("mobilenet-v2-shaped", image, seed)
+    b = _Builder("mobilenet-v2-shaped", image, seed, codes, same=same)
     x = b.convolve("x", 32, 3, 2)
     stages = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
     for expansion, channels, blocks, first_stride in stages:
@@ -88,3 +111,40 @@ def mobilenet_v2(image: int = 224, seed: int = 0) -> Graph:
             y = b.convolve(y, channels, 1, relu=False)
             x = b.add(x, y, relu=False) if stride == 1 and depth == channels else y
     return b.classify(b.convolve(x, 1280, 1), 1000)
+
+
+def plain(image: int, layers: int = 8, channels: int = 64, seed: int = 0) -> Graph:
+    """`layers` convolutions of 3 x 3 over `channels` channels, all alike: 0.295 MMAC a pixel at 8 x 64."""
+    b = _Builder(f"plain-{image}", image, seed, ElementType.INT8, same=False)
+    x = b.convolve("x", channels, 1)
+    for _ in range(layers):
+        x = b.convolve(x, channels, 3)
+    return b.classify(x, 10)
+
+
+def multiply_accumulates(graph: Graph) -> int:
+    """Of one sample."""
+    total = 0
+    for node in graph.nodes:
+        if isinstance(node.op, ir.Conv2D | ir.FullyConnected):
+            total += prod(graph.tensors[node.outputs[0]].shape) * prod(graph.tensors[node.inputs[1]].shape[1:])
+    return total
+
+
+def constant_bytes(graph: Graph) -> int:
+    """Weights and biases."""
+    return sum(tensor.data.nbytes for tensor in graph.tensors.values() if tensor.data is not None)
+
+
+def largest_live_set(graph: Graph) -> int:
+    """Bytes of the activations alive at once, where they are most: operands, results, and what later nodes read."""
+    last = {name: index for index, node in enumerate(graph.nodes) for name in node.inputs}
+    last |= dict.fromkeys(graph.outputs, len(graph.nodes))
+    born = {name: index for index, node in enumerate(graph.nodes) for name in node.outputs} | dict.fromkeys(
+        graph.inputs, 0
+    )
+    sizes = {name: prod(t.shape) * t.element.dtype.itemsize for name, t in graph.tensors.items() if name in born}
+    return max(
+        sum(size for name, size in sizes.items() if born[name] <= index <= last.get(name, born[name]))
+        for index in range(len(graph.nodes))
+    )
