@@ -1,37 +1,30 @@
-"""The group of commands."""
+"""The group of commands; each command's module is imported when the command is asked for."""
+
+from importlib import import_module
 
 import click
 
-from accel_sim.cli.compare import compare_command
-from accel_sim.cli.debug import debug_command
-from accel_sim.cli.demo import demo_command
-from accel_sim.cli.hw import hw_command
-from accel_sim.cli.inspect import inspect_command
-from accel_sim.cli.overflow import overflow_command
-from accel_sim.cli.quantize import quantize_command
-from accel_sim.cli.run import run_command
-from accel_sim.cli.vectors import vectors_command
 from accel_sim.version import __version__
 
+_COMMANDS = ("demo", "inspect", "run", "vectors", "compare", "overflow", "quantize", "debug", "hw")
+"""In the order of the help page: `NAME` is `NAME_command` of the module `accel_sim.cli.NAME`."""
 
-@click.group("accel-sim", context_settings={"help_option_names": ["-h", "--help"]})
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"accel_sim.cli.{cmd_name}"), f"{cmd_name}_command")
+        return command
+
+
+@click.group("accel-sim", cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="accel-sim")
 def application() -> None:
     """Run quantized neural networks on simulated integer hardware: exact integers, overflow, cycles."""
-
-
-for command in (
-    demo_command,
-    inspect_command,
-    run_command,
-    vectors_command,
-    compare_command,
-    overflow_command,
-    quantize_command,
-    debug_command,
-    hw_command,
-):
-    application.add_command(command)
 
 
 def execute(arguments: list[str]) -> int:
