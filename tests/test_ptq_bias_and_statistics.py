@@ -8,7 +8,8 @@ from scipy import integrate, stats
 
 from accel_sim.errors import QuantizationError
 from accel_sim.quantization.affine_grid import WEIGHTS_INT8, GridScheme, Symmetry
-from accel_sim.quantization.bias_correction import analytic_shift, corrected_bias, empirical_shift
+from accel_sim.quantization.bias_correction import analytic_shift, corrected_bias, empirical_shift, tap_means
+from accel_sim.quantization.convolution_rows import Window
 from accel_sim.quantization.normal_moments import (
     Moments,
     added_moments,
@@ -123,6 +124,30 @@ def test_corrected_means_are_equal(groups):
     for corrected in (empirical, analytic):
         np.testing.assert_allclose(outputs(quantized, corrected).mean(0), wanted, atol=1e-6)
     np.testing.assert_allclose(corrected_bias(None, np.ones(3)), -np.ones(3))
+
+
+@pytest.mark.parametrize("groups", [1, 2, 6])
+@pytest.mark.parametrize(
+    ("strides", "dilations", "padding"), [((1, 1), (1, 1), 1), ((2, 3), (1, 1), 1), ((1, 2), (2, 1), 2)]
+)
+def test_analytic_shift_counts_zero_padding(groups, strides, dilations, padding):
+    """The mean output error of a padded convolution, written out pixel by pixel on the map of means."""
+    rng = np.random.default_rng(5)
+    difference = rng.standard_normal((12, 3, 3, 6 // groups))
+    mean = rng.uniform(0, 2, (7, 9, 6))
+    padded = np.pad(mean, ((padding, padding), (padding, padding), (0, 0)))
+    height, width = ((n + 2 * padding - 2 * d - 1) // s + 1 for n, d, s in zip((7, 9), dilations, strides, strict=True))
+    made = np.zeros((height, width, 12))
+    for i, j, o, p, q in np.ndindex(height, width, 12, 3, 3):
+        first = o // (12 // groups) * (6 // groups)
+        row, column = i * strides[0] + p * dilations[0], j * strides[1] + q * dilations[1]
+        made[i, j, o] += padded[row, column, first : first + 6 // groups] @ difference[o, p, q]
+    window = Window((3, 3), strides, dilations, padding, padding)
+    seen = tap_means(mean, window, (height, width))
+    shift = analytic_shift(np.zeros_like(difference), difference, seen, groups)
+    np.testing.assert_allclose(shift, made.mean(axis=(0, 1)), atol=1e-12)
+    ignoring = analytic_shift(np.zeros_like(difference), difference, mean.mean(axis=(0, 1)), groups)
+    assert np.abs(ignoring - shift).max() > 0.05
 
 
 def test_bias_correction_refuses_wrong_shapes():

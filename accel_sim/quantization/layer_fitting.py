@@ -3,7 +3,8 @@
 Two networks run side by side on the same samples: the float one, and one whose layers get their quantized weights as
 the walk reaches them. A layer sees x in the one and x^ in the other.
 
-1. Its weights are rounded: to nearest, or by AdaRound on rows of x^ and the float network's outputs (eq 35).
+1. Its weights are rounded: to nearest, or by AdaRound on rows of x^ and the float network's outputs (eq 35), or on rows
+   of x without the activation (eq 32).
 2. Its bias is corrected, if asked for, by the shift of the channel means, E[W^ x^ + b] - E[W x + b] (eq 27).
 
 Activations are not rounded here: their ranges are set last (figure 8). Memory: the tensors of all samples that are
@@ -35,7 +36,7 @@ from accel_sim.quantization.float_kernels import Float32
 from accel_sim.quantization.float_runner import FloatRunner, Live, linear
 from accel_sim.quantization.layers import Layer
 from accel_sim.quantization.observation import Progress, groups, stacked
-from accel_sim.quantization.recipe import RoundingMethod, RoundingRecipe
+from accel_sim.quantization.recipe import Objective, RoundingMethod, RoundingRecipe
 from accel_sim.quantization.rounding import Rounding
 from accel_sim.quantization.weights import QuantizedWeights
 
@@ -130,16 +131,18 @@ class LayerFitter:
         if not len(wanted):
             return FittedLayer(weights)
         options = AdaRoundOptions(iterations=self._rounding.iterations, seed=self._rounding.seed)
-        made = _adaround(layer, weights, taken, wanted, options)
+        bounds = (-np.inf, np.inf) if self._rounding.objective is Objective.LAYER else layer.bounds
+        made = _adaround(layer, weights, taken, wanted, options, bounds)
         codes = np.concatenate([r.codes for r in made]).reshape(layer.weight.shape)
         error, nearest = sum(float(r.error.sum()) for r in made), sum(float(r.nearest_error.sum()) for r in made)
         unsettled = float(np.mean([r.unsettled for r in made]))
         return FittedLayer(replace(weights, codes=codes), None, error / nearest if nearest > 0 else 1.0, unsettled)
 
     def _pool(self, layer: Layer, targets: list[Float32]) -> tuple[Float32, Float32]:
-        """Chosen rows of x^ as patches [n, kh, kw, Ci], and the targets there [n, Co]."""
+        """Chosen rows of x^ (eq 32: x) as patches [n, kh, kw, Ci], and the targets there [n, Co]."""
         x_name, op = layer.node.inputs[0], layer.node.op
-        xs = [live[x_name].astype(np.float32, copy=False) for live in self._quantized]
+        source = self._float if self._rounding.objective is Objective.LAYER else self._quantized
+        xs = [live[x_name].astype(np.float32, copy=False) for live in source]
         if not isinstance(op, Conv2D):
             xs = [x.reshape(-1, 1, 1, layer.weight.shape[1]) for x in xs]
             targets = [t.reshape(-1, 1, 1, t.shape[-1]) for t in targets]
@@ -158,12 +161,17 @@ class LayerFitter:
 
 
 def _adaround(
-    layer: Layer, weights: QuantizedWeights, taken: Float32, wanted: Float32, options: AdaRoundOptions
+    layer: Layer,
+    weights: QuantizedWeights,
+    taken: Float32,
+    wanted: Float32,
+    options: AdaRoundOptions,
+    bounds: tuple[float, F64 | float],
 ) -> list[Rounding]:
     """One problem for all channels, or one per group of the convolution."""
     outputs, groups_ = layer.weight.shape[0], layer.groups
     matrix = layer.weight.reshape(outputs, -1)
-    low, high = layer.bounds
+    low, high = bounds
     if groups_ == outputs and groups_ == taken.shape[3]:
         rows = depthwise_rows(taken)
         return [adaround_depthwise(matrix, weights.grid, rows, wanted, layer.bias, options, low=low, high=high)]

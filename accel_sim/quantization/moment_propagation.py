@@ -41,7 +41,9 @@ from accel_sim.ir import (
     TransposeConv2D,
 )
 from accel_sim.quantization.affine_grid import F64
-from accel_sim.quantization.layers import LINEAR
+from accel_sim.quantization.bias_correction import tap_means
+from accel_sim.quantization.convolution_rows import Window
+from accel_sim.quantization.layers import LINEAR, Layer
 from accel_sim.quantization.normal_moments import Moments, batchnorm_moments, clipped_moments
 from accel_sim.reference import evaluate_float
 from accel_sim.transforms.rewriting import Uses
@@ -164,6 +166,20 @@ def _evaluated(graph: Graph, node: Node, operands: list[F64]) -> F64:
     single = replace(graph, nodes=(replace(node, op=op),), tensors=tensors, inputs=tuple(inputs), outputs=node.outputs)
     made = evaluate_float(single, {n: data[n] for n in inputs}, np.float64)[node.outputs[0]]
     return np.asarray(made, np.float64)
+
+
+def seen_means(layer: Layer, mean: F64, output_shape: tuple[int, ...]) -> F64:
+    """E[x] of each input channel [Ci], for a convolution tap by tap [kh, kw, Ci] with 0 beyond the border.
+
+    Args:
+        layer: a convolution or a fully connected layer.
+        mean: of its input, of that tensor's shape.
+        output_shape: of its result.
+    """
+    op = layer.node.op
+    if not isinstance(op, Conv2D):
+        return np.asarray(mean.reshape(-1, layer.weight.shape[-1]).mean(axis=0))
+    return tap_means(mean.mean(axis=0), Window.of(op, layer.weight.shape), (output_shape[1], output_shape[2]))
 
 
 def input_moments(low: float, high: float, shape: tuple[int, ...]) -> Moments:

@@ -33,6 +33,7 @@ from accel_sim.quantization.moment_propagation import (
     batchnorm_statistics,
     input_moments,
     propagated_moments,
+    seen_means,
 )
 from accel_sim.quantization.normal_moments import Moments
 from accel_sim.quantization.observation import Progress, groups, observe, stacked
@@ -260,7 +261,7 @@ class _Work:
                 notes.append(f"{node.name}: the mean of its input is not known")
                 continue
             layer = Layer.of(self._graph, node)
-            mean = known.after.mean.reshape(-1, layer.weight.shape[-1] * layer.groups).mean(axis=0)
+            mean = seen_means(layer, known.after.mean, self._graph.result(node).shape)
             shift = analytic_shift(layer.weight, fitted[node.name].weights.reals, mean, layer.groups)
             corrected[node.name] = replace(fitted[node.name], bias=corrected_bias(layer.bias, shift))
         self._note_correction(corrected, "analytic", tuple(notes))

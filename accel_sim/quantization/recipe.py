@@ -80,6 +80,15 @@ class RoundingMethod(Enum):
     """3.4."""
 
 
+class Objective(Enum):
+    """What AdaRound makes small."""
+
+    RECONSTRUCTION = "reconstruction"
+    """eq 35: the error behind the activation, on what the quantized layers before deliver."""
+    LAYER = "layer"
+    """eq 32: the error of the layer alone, on what the float network delivers."""
+
+
 class Correction(Enum):
     """How biases are corrected (3.3)."""
 
@@ -142,12 +151,14 @@ class RoundingRecipe:
 
     Attributes:
         method: to nearest, or by AdaRound (convolutions and fully connected layers; what else has weights: nearest).
+        objective: of AdaRound.
         iterations: of AdaRound's optimizer, per layer.
         rows: output pixels of the calibration samples that a layer is fitted on; a quarter of them for depthwise.
         seed: of the pixels' choice and of the minibatches.
     """
 
     method: RoundingMethod = RoundingMethod.NEAREST
+    objective: Objective = Objective.RECONSTRUCTION
     iterations: int = 1000
     rows: int = 4096
     seed: int = 0
