@@ -37,11 +37,14 @@ class _Job:
         for port, codes in self.samples.codes(sample):
             memory.view(port.operand)[...] = codes
         self.keeper.after(-1, sample, memory)
-        for index, run in enumerate(worker.runs):
-            run()
-            self.keeper.after(index, sample, memory)
-            if self.observers:
-                self._notify(index, sample, worker)
+        if self.observers or self.keeper.tensors:
+            for index in range(len(self.program.commands)):
+                worker.execute(index, index + 1)
+                self.keeper.after(index, sample, memory)
+                if self.observers:
+                    self._notify(index, sample, worker)
+        else:
+            worker.execute(0, len(self.program.commands))
         for port in self.program.outputs:
             place(self.outputs[port.name], sample, to_file(port, memory.view(port.operand)))
 
@@ -111,7 +114,7 @@ class Machine:
         program = job.program
         timings = command_timings(program, self.hardware) if level.timed else (None,) * len(program.commands)
         records = [
-            merged_record(workers, index) if operation.watched and level.timed else None
+            merged_record(workers, index) if operation and operation.watched and level.timed else None
             for index, operation in enumerate(ready.operations)
         ]
         reports = [CommandReport(*parts) for parts in zip(program.commands, timings, records, strict=True)]
@@ -129,7 +132,8 @@ class Machine:
 def _run_all(job: _Job, ready: PreparedProgram, threads: int, progress: Progress | None) -> list[Worker]:
     """Run every sample; the workers, with what they have watched."""
     count = job.samples.count
-    workers = [ready.worker() for _ in range(min(threads, count))]
+    each = max(threads // max(count, 1), 1)
+    workers = [ready.worker(each) for _ in range(min(threads, count))]
     if len(workers) == 1:
         for sample in range(count):
             job.run_sample(sample, workers[0])

@@ -13,6 +13,7 @@ Array = NDArray[np.generic]
 Bytes = NDArray[np.uint8]
 
 _ALIGNMENT = 64
+_SLACK = 256  # bytes that vectors may read past the end of an operand
 
 
 class Scratch(Enum):
@@ -30,8 +31,8 @@ ScratchBytes = Mapping[Scratch, int]
 
 
 def aligned(size_bytes: int) -> Bytes:
-    """Zeroed bytes that begin at a multiple of the widest vector."""
-    raw = np.zeros(size_bytes + _ALIGNMENT, np.uint8)
+    """Zeroed bytes that begin at a multiple of the widest vector, and after which there are some more to be read."""
+    raw = np.zeros(size_bytes + _ALIGNMENT + _SLACK, np.uint8)
     start = -raw.ctypes.data % _ALIGNMENT
     return raw[start : start + size_bytes]
 
@@ -55,6 +56,11 @@ class Memory:
     def __init__(self, activation_bytes: int, constants: Bytes, scratch: ScratchBytes) -> None:
         self._regions = {Region.ACTIVATIONS: aligned(activation_bytes), Region.CONSTANTS: constants}
         self._scratch = {name: aligned(size) for name, size in scratch.items()}
+
+    @property
+    def arena(self) -> int:
+        """The address of the activations."""
+        return self._regions[Region.ACTIVATIONS].ctypes.data
 
     def view(self, operand: Operand) -> Array:
         """The operand's array."""

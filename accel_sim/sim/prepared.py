@@ -10,12 +10,15 @@ from accel_sim.hardware import AcceleratorConfig
 from accel_sim.program import Command, Program, verify
 from accel_sim.sim import convolution, elementwise, matrix_product, movement, pooling, resizing, softmax, tables
 from accel_sim.sim.memory import Bytes, Memory, Scratch, constant_image
+from accel_sim.sim.native import matrices, others
+from accel_sim.sim.native.runner import NativeProgram, NativeRunner, available
+from accel_sim.sim.native.step import NativeStep, lower
 from accel_sim.sim.preparation import Context, Operation, Record, Run, prepare
 from accel_sim.sim.result import Level
 from accel_sim.sim.stepped import prepare_stepped
 
-EXECUTORS = (convolution, elementwise, matrix_product, movement, pooling, resizing, softmax, tables)
-"""The modules whose import registers how commands are prepared."""
+EXECUTORS = (convolution, elementwise, matrix_product, movement, pooling, resizing, softmax, tables, matrices, others)
+"""The modules whose import registers how commands are prepared, or lowered to native steps."""
 
 
 @dataclass(frozen=True)
@@ -23,34 +26,62 @@ class PreparedProgram:
     """A verified program whose commands are prepared.
 
     Attributes:
-        operations: one for each command.
+        operations: one for each command; None where the command is a native step.
+        native: the native steps; None where there are none.
         constants: the image of Region.CONSTANTS.
         activation_bytes: size of Region.ACTIVATIONS.
     """
 
-    operations: tuple[Operation, ...]
+    operations: tuple[Operation | None, ...]
+    native: NativeProgram | None
     constants: Bytes
     activation_bytes: int
 
-    def worker(self) -> "Worker":
-        """Memories and bound operations for one thread."""
+    def worker(self, threads: int = 1) -> "Worker":
+        """Memories and bound operations for one sample at a time, whose native steps `threads` threads may share."""
         scratch: dict[Scratch, int] = {}
         for operation in self.operations:
-            for name, size in operation.scratch.items():
+            for name, size in operation.scratch.items() if operation else ():
                 scratch[name] = max(scratch.get(name, 0), size)
         memory = Memory(self.activation_bytes, self.constants, scratch)
         records = tuple(new_record() for _ in self.operations)
-        runs = tuple(o.bind(memory, record) for o, record in zip(self.operations, records, strict=True))
-        return Worker(memory, runs, records)
+        pairs = zip(self.operations, records, strict=True)
+        runs = tuple(o.bind(memory, record) if o else None for o, record in pairs)
+        runner = NativeRunner(self.native, memory, threads) if self.native else None
+        return Worker(memory, runs, records, runner, self.native.ends if self.native else [])
 
 
 @dataclass(frozen=True)
 class Worker:
-    """What one thread runs samples with; `records` are those of the commands, over all samples it has run."""
+    """What samples are run with, one after the other.
+
+    Attributes:
+        memory: activations and scratch.
+        runs: one for each command; None for native steps.
+        records: of the commands, over all samples run.
+        runner: runs native steps.
+        ends: for each command, the end of the native steps that begin with it.
+    """
 
     memory: Memory
-    runs: tuple[Run, ...]
+    runs: tuple[Run | None, ...]
     records: tuple[Record, ...]
+    runner: NativeRunner | None
+    ends: list[int]
+
+    def execute(self, first: int, last: int) -> None:
+        """Commands first to last - 1."""
+        index = first
+        while index < last:
+            run = self.runs[index]
+            if run is not None:
+                run()
+                index += 1
+            else:
+                assert self.runner is not None
+                end = min(self.ends[index], last)
+                self.runner.run(index, end)
+                index = end
 
 
 def merged_record(workers: Iterable[Worker], index: int) -> Record:
@@ -84,15 +115,22 @@ def _prepare(program: Program, hardware: AcceleratorConfig, level: Level) -> Pre
     verify(program)
     context = Context(constant_image(program.constants), hardware, level)
     choose = prepare_stepped if level is Level.STEPPED else prepare
-    operations, faults = [], []
-    for command in program.commands:
+    native = level is Level.FUNCTIONAL and available()
+    operations: list[Operation | None] = []
+    steps: dict[int, NativeStep] = {}
+    faults = []
+    for index, command in enumerate(program.commands):
         try:
-            operations.append(choose(command, context))
+            step = lower(command, context) if native else None
+            operations.append(None if step else choose(command, context))
         except ProgramError as error:
             faults += [_of(command, fault) for fault in error.faults]
+        else:
+            steps |= {index: step} if step else {}
     if faults:
         raise ProgramError(f"program {program.name!r}", faults)
-    return PreparedProgram(tuple(operations), context.constants, program.activation_bytes)
+    compiled = NativeProgram(steps, len(operations)) if steps else None
+    return PreparedProgram(tuple(operations), compiled, context.constants, program.activation_bytes)
 
 
 def _of(command: Command, fault: Fault) -> Fault:

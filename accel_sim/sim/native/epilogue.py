@@ -1,0 +1,97 @@
+"""Requantization recipes as epilogues of native steps."""
+
+from dataclasses import dataclass
+from functools import singledispatch
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel_kernels import requantize_fixed as fixed
+from accel_sim.numerics.requantization import (
+    DoubleRequantization,
+    FixedPointRequantization,
+    FloatRequantization,
+    Requantization,
+    Rounding,
+    ShiftRequantization,
+)
+from accel_sim.sim.requantizers import fixed_point_table
+
+Values = dict[str, NDArray[np.generic] | float]
+
+_MOST_LEFT = 31
+_EXACT_IN_FLOAT = 1 << 21
+
+
+@dataclass(frozen=True)
+class EpilogueChoice:
+    """Kind and parameters of an epilogue (`accel_kernels.native.tables.EPILOGUE_FIELDS`)."""
+
+    kind: str
+    values: Values
+
+
+@singledispatch
+def choose_epilogue(recipe: Requantization | None, channels: int) -> EpilogueChoice | None:
+    """The epilogue that computes a recipe for accumulators of 32 bits; None where there is none."""
+    return None
+
+
+@choose_epilogue.register
+def _(recipe: None, channels: int) -> EpilogueChoice:
+    return EpilogueChoice("raw", {})
+
+
+@choose_epilogue.register
+def _(recipe: FloatRequantization, channels: int) -> EpilogueChoice | None:
+    values = _limits(recipe)
+    low, high = (np.asarray(values[name]) - recipe.zero_point for name in ("low", "high"))
+    if max(np.abs(low).max(), np.abs(high).max()) > _EXACT_IN_FLOAT:
+        return None
+    return EpilogueChoice("float32", {**values, "scale": np.array(recipe.scale), "low": low, "high": high})
+
+
+@choose_epilogue.register
+def _(recipe: DoubleRequantization, channels: int) -> EpilogueChoice:
+    return EpilogueChoice("float64", {**_limits(recipe), "scale": np.array(recipe.scale)})
+
+
+@choose_epilogue.register
+def _(recipe: FixedPointRequantization, channels: int) -> EpilogueChoice | None:
+    multiplier, shift = np.array(recipe.multiplier), np.array(recipe.shift)
+    right_only = shift.max() <= 0 and shift.min() >= -_MOST_LEFT
+    if recipe.rounding is Rounding.DOUBLE and right_only and multiplier.min() >= 0 and not recipe.saturating:
+        right = -shift
+        values = {"multiplier": multiplier, "right": right, "mask": (np.int64(1) << right) - 1}
+        return EpilogueChoice("double", {**_limits(recipe), **values})
+    count = max(len(recipe.multiplier), len(recipe.shift))
+    table = fixed_point_table(recipe.multiplier, recipe.shift, recipe.rounding, count)
+    if table[fixed.LEFT].max() > _MOST_LEFT:
+        return None
+    kind = "fixed_saturating" if recipe.saturating else "fixed"
+    return EpilogueChoice(kind, {**_limits(recipe), **fixed_values(table)})
+
+
+@choose_epilogue.register
+def _(recipe: ShiftRequantization, channels: int) -> EpilogueChoice | None:
+    fits = max(map(abs, recipe.multiplier)) < 1 << 31 and max(map(abs, recipe.addend)) < 1 << 61
+    if not fits or not 0 <= recipe.shift <= 62:
+        return None
+    values = {"multiplier": np.array(recipe.multiplier), "addend": np.array(recipe.addend), "right": recipe.shift}
+    return EpilogueChoice("shift", {**_limits(recipe), **values, "left": 0, "sign_addend": 0})
+
+
+def fixed_values(table: NDArray[np.int64]) -> Values:
+    """The rows of a table of `requantize_fixed` that are parameters of the formula, by name."""
+    rows = {
+        "multiplier": fixed.MULTIPLIER,
+        "left": fixed.LEFT,
+        "right": fixed.RIGHT,
+        "addend": fixed.ADDEND,
+        "sign_addend": fixed.SIGN_ADDEND,
+    }
+    return {name: table[row] for name, row in rows.items()}
+
+
+def _limits(recipe: Requantization) -> Values:
+    return {"low": np.array(recipe.low), "high": np.array(recipe.high), "zero_point": recipe.zero_point}

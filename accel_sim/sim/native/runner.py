@@ -1,0 +1,132 @@
+"""Running native steps: the interpreter on one thread, or on several that share each step's work."""
+
+import os
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from accel_kernels.native import objects
+from accel_kernels.native.tables import FIELDS
+from accel_sim.sim.memory import Memory, aligned
+from accel_sim.sim.native.step import NativeStep
+
+_ARGUMENTS = 11
+_SLOWER = 1.1
+_MOST_PATIENCE = 64
+
+
+def available() -> bool:
+    """Whether steps may be used: kernels are compiled, and need not check every index."""
+    return os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0") and os.environ.get("ACCEL_KERNELS_BOUNDSCHECK") != "1"
+
+
+class NativeProgram:
+    """The native steps of a program, at the places of their commands."""
+
+    def __init__(self, steps: Mapping[int, NativeStep], commands: int) -> None:
+        self._kept = [step.kept for step in steps.values()]
+        self.rows = np.zeros((commands, FIELDS), np.int64)
+        self.addresses = np.zeros(commands, np.int64)
+        for index, step in steps.items():
+            self.rows[index] = step.row
+            self.addresses[index] = objects.address(step.name)
+        self.scratch = max((step.scratch for step in steps.values()), default=0)
+        self.packed = sum(array.nbytes for arrays in self._kept for array in arrays)
+        self.ends = _ends(steps, commands)
+        self.sharing = Sharing()
+
+
+def _ends(steps: Mapping[int, NativeStep], commands: int) -> list[int]:
+    """For each command, the end of the run of native steps that it begins; its own index where it is not native."""
+    ends = list(range(commands + 1))
+    for index in range(commands - 1, -1, -1):
+        if index in steps:
+            ends[index] = ends[index + 1] if index + 1 in steps else index + 1
+    return ends
+
+
+class Sharing:
+    """Whether to use several threads for one sample: not while that has lately been slower than one.
+
+    Where other work keeps a core busy, threads wait for each other and for the system to let them run; so a run that
+    takes longer than one thread did is followed by some on one thread, more each time.
+    """
+
+    def __init__(self) -> None:
+        self._alone: float | None = None
+        self._waiting, self._patience = 0, 1
+
+    def together(self) -> bool:
+        """Whether the next run is shared."""
+        if self._alone is None:
+            return False
+        if self._waiting:
+            self._waiting -= 1
+            return False
+        return True
+
+    def record(self, seconds: float, *, shared: bool) -> None:
+        """How long the run took."""
+        if not shared:
+            self._alone = seconds if self._alone is None else min(self._alone, seconds)
+        elif self._alone is not None and seconds > _SLOWER * self._alone:
+            self._waiting = self._patience
+            self._patience = min(2 * self._patience, _MOST_PATIENCE)
+        else:
+            self._patience = 1
+
+
+class NativeRunner:
+    """Native steps bound to one memory.
+
+    Args:
+        program: the steps.
+        memory: whose activations they compute in.
+        threads: that may share the work of a step.
+    """
+
+    def __init__(self, program: NativeProgram, memory: Memory, threads: int) -> None:
+        self._program, self._arena = program, memory.arena
+        self._scratch = [aligned(program.scratch) for _ in range(threads)]
+        self._counter = np.zeros(1, np.int64)
+        self._run = _interpreter()
+        self._tables = (program.addresses.ctypes.data, program.rows.ctypes.data, program.rows.strides[0])
+
+    def run(self, first: int, last: int) -> None:
+        """Commands first to last - 1, all of them native."""
+        sharing = self._program.sharing
+        if len(self._scratch) == 1:
+            self._part(first, last, 0, 1)
+            return
+        start, shared = time.perf_counter(), sharing.together()
+        if shared:
+            self._together(first, last)
+        else:
+            self._part(first, last, 0, 1)
+        sharing.record(time.perf_counter() - start, shared=shared)
+
+    def _together(self, first: int, last: int) -> None:
+        parts = len(self._scratch)
+        self._counter[0] = 0
+        others = [_threads(parts - 1).submit(self._part, first, last, part, parts) for part in range(1, parts)]
+        self._part(first, last, 0, parts)
+        for other in others:
+            other.result()
+
+    def _part(self, first: int, last: int, part: int, parts: int) -> None:
+        scratch = self._scratch[part].ctypes.data
+        self._run(*self._tables, first, last, self._arena, 0, scratch, part, parts, self._counter.ctypes.data)
+
+
+@cache
+def _interpreter() -> Any:
+    return objects.function("interpreter", _ARGUMENTS)
+
+
+@cache
+def _threads(count: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(count, thread_name_prefix="accel_sim")

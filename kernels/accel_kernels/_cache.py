@@ -1,0 +1,64 @@
+"""Where compiled kernels are kept: a directory named by a digest of all that machine code depends on.
+
+The digest covers every kernel source, the flags, the versions of Python, numba, llvmlite and NumPy, and the processor
+that is compiled for. `ACCEL_KERNELS_CACHE_DIR` (or numba's `NUMBA_CACHE_DIR`) names the parent directory; by default
+the user's cache directory. Where it cannot be written, kernels are compiled in each process, and one line on stderr
+says so. Of the directories of other digests, the `_KEPT` most recent stay.
+"""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+from accel_kernels.native.tier import target
+
+BOUNDS_CHECKED = os.environ.get("ACCEL_KERNELS_BOUNDSCHECK") == "1"
+_KEPT = 3
+_PREFIX = "kernels-"
+
+
+@cache
+def directory() -> str | None:
+    """Where this version of the kernels keeps its machine code; None where it cannot be written."""
+    try:
+        root = _root()
+        place = root / f"{_PREFIX}{_digest()}"
+        if not place.is_dir():
+            place.mkdir(parents=True, exist_ok=True)
+            _remove_old(root, place)
+        with tempfile.TemporaryFile(dir=place):
+            return str(place)
+    except (OSError, RuntimeError) as error:  # Path.home() raises RuntimeError where there is no home
+        sys.stderr.write(f"accel_kernels: no cache of compiled kernels, so they are compiled in each run: {error}\n")
+        return None
+
+
+def _root() -> Path:
+    given = os.environ.get("ACCEL_KERNELS_CACHE_DIR") or os.environ.get("NUMBA_CACHE_DIR")
+    if given:
+        return Path(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "accel_sim"
+
+
+def _remove_old(root: Path, current: Path) -> None:
+    with contextlib.suppress(OSError):
+        others = [path for path in root.glob(f"{_PREFIX}*") if path != current and path.is_dir()]
+        others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+        for path in others[_KEPT - 1 :]:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _digest() -> str:
+    state = hashlib.sha256()
+    package = Path(__file__).parent
+    for source in sorted(package.rglob("*.py")):
+        state.update(str(source.relative_to(package)).encode() + b"\0" + source.read_bytes() + b"\0")
+    versions = (sys.version, *(version(name) for name in ("numba", "llvmlite", "numpy")))
+    state.update(repr((BOUNDS_CHECKED, versions, target())).encode())
+    return state.hexdigest()[:20]

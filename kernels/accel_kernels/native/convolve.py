@@ -1,0 +1,218 @@
+"""Convolutions, and fully connected layers as convolutions: panels of pixels times packed weights.
+
+Variants are OPERANDS:EPILOGUE:BITS. Where a window is one pixel without strides and codes can be multiplied as they
+are, the operands are the image itself; otherwise PANEL_ROWS output pixels at a time are laid out as rows in scratch
+memory, which stays in the second-level cache, and all columns of weights pass over them.
+
+Operands u8 and s8 are copied as they are: padding is the code `ZERO_POINT`, and the preparer has put the zero point's
+share into the bias. Operands w8u and w8s become int16 relative to the zero point; padding is 0.
+"""
+
+from collections.abc import Callable
+
+from numba import njit  # noqa: TID251 - steps are compiled by `compile`, their parts with them
+
+from accel_kernels.native.memory import copy, load_int64, widen
+from accel_kernels.native.products import micro_kernel
+from accel_kernels.native.tables import Field
+from accel_kernels.native.tier import tier
+
+_inline = njit(nogil=True, error_model="numpy")
+_copy, _widen = _inline(copy), _inline(widen)
+
+_IN_ARENA, _INPUT, _OUT_ARENA, _OUTPUT = (
+    8 * field for field in (Field.IN_ARENA, Field.INPUT, Field.OUT_ARENA, Field.OUTPUT)
+)
+
+
+@_inline
+def _field(block, field):  # type: ignore[no-untyped-def]
+    return load_int64(block + 8 * field)
+
+
+def build(variant: str) -> Callable[..., None]:
+    """The step of a variant."""
+    operands, kind, bits_text = variant.split(":")
+    bits = int(bits_text)
+    multiply = _multiply(operands, kind, bits)
+    gather = _gather_wide(operands == "w8s") if operands.startswith("w8") else _gather
+    groups_of = 2 if operands.startswith("w8") else 1
+
+    def convolve(block, arena, constants, scratch, part, parts):  # type: ignore[no-untyped-def]
+        image = _field(block, Field.INPUT) + arena * _field(block, Field.IN_ARENA)
+        out = _field(block, Field.OUTPUT) + arena * _field(block, Field.OUT_ARENA)
+        rows = _field(block, Field.IMAGES) * _field(block, Field.OUT_HEIGHT) * _field(block, Field.OUT_WIDTH)
+        columns = _field(block, Field.OUT_CHANNELS)
+        first, last, left, right = _share(rows, columns, part, parts)
+        if first >= last or left >= right:
+            return
+        out_bytes = _field(block, Field.OUT_DEPTH) * (bits // 8)
+        steps, stride, most = (
+            _field(block, Field.STEPS),
+            _field(block, Field.PANEL_STRIDE),
+            _field(block, Field.PANEL_ROWS),
+        )
+        table_stride = _field(block, Field.TABLE_STRIDE)
+        for group in range(_field(block, Field.GROUPS)):
+            weights = _field(block, Field.WEIGHTS) + group * _field(block, Field.GROUP_WEIGHTS)
+            table = _field(block, Field.TABLE) + group * columns * 8
+            target = out + group * columns * (bits // 8)
+            row = first
+            while row < last:
+                count = min(most, last - row)
+                if _field(block, Field.DIRECT):
+                    a = image + row * stride
+                else:
+                    a = scratch
+                    gather(block, image, group * _field(block, Field.CHANNELS), row, count, a)
+                multiply(
+                    a,
+                    stride,
+                    weights,
+                    steps,
+                    table,
+                    table_stride,
+                    target + row * out_bytes,
+                    out_bytes,
+                    count,
+                    left,
+                    right,
+                )
+                row += count
+
+    assert groups_of in (1, 2)
+    return convolve
+
+
+@_inline
+def _share(rows, columns, part, parts):  # type: ignore[no-untyped-def]
+    """(first row, end, first column, end): rows are shared in blocks, or, where they are few, columns."""
+    if parts == 1:
+        return 0, rows, 0, columns
+    if rows >= _ROW_BLOCK * parts:
+        blocks = (rows + _ROW_BLOCK - 1) // _ROW_BLOCK
+        low, high = blocks * part // parts * _ROW_BLOCK, blocks * (part + 1) // parts * _ROW_BLOCK
+        return low, min(high, rows), 0, columns
+    blocks = (columns + _TILE - 1) // _TILE
+    return 0, rows, blocks * part // parts * _TILE, min(blocks * (part + 1) // parts * _TILE, columns)
+
+
+_TILE = tier().columns
+_ROW_BLOCK = tier().rows[0]
+
+
+def _multiply(operands: str, kind: str, bits: int) -> Callable[..., None]:
+    """All rows of a panel times columns left to right - 1: a tile of columns after the other, the rows inside."""
+    chosen = tier()
+    codes = operands if operands in ("u8", "s8") else "s16"
+    lanes, tall = chosen.lanes, chosen.rows[0]
+    middle = chosen.rows[1] if len(chosen.rows) > 2 else 0
+    big = micro_kernel(chosen, tall, 2, codes, kind, bits)
+    mid = micro_kernel(chosen, max(middle, 1), 2, codes, kind, bits)
+    one = micro_kernel(chosen, 1, 2, codes, kind, bits)
+    narrow = micro_kernel(chosen, tall, 1, codes, kind, bits)
+    narrow_one = micro_kernel(chosen, 1, 1, codes, kind, bits)
+    width = bits // 8
+
+    @_inline
+    def multiply(a, stride, weights, steps, table, table_stride, out, out_bytes, rows, left, right):  # type: ignore[no-untyped-def]
+        for n in range(left, right, 2 * lanes):
+            w, o, valid = weights + n * steps * 4, out + n * width, right - n
+            m = 0
+            if valid > lanes:
+                while m + tall <= rows:
+                    big(a + m * stride, stride, w, steps, table, table_stride, n, o + m * out_bytes, out_bytes, valid)
+                    m += tall
+                while middle > 0 and m + middle <= rows:
+                    mid(a + m * stride, stride, w, steps, table, table_stride, n, o + m * out_bytes, out_bytes, valid)
+                    m += middle
+                while m < rows:
+                    one(a + m * stride, stride, w, steps, table, table_stride, n, o + m * out_bytes, out_bytes, valid)
+                    m += 1
+            else:
+                while m + tall <= rows:
+                    narrow(
+                        a + m * stride, stride, w, steps, table, table_stride, n, o + m * out_bytes, out_bytes, valid
+                    )
+                    m += tall
+                while m < rows:
+                    narrow_one(
+                        a + m * stride, stride, w, steps, table, table_stride, n, o + m * out_bytes, out_bytes, valid
+                    )
+                    m += 1
+
+    return multiply
+
+
+@_inline
+def _gather(block, image, channel, first, rows, panel):  # type: ignore[no-untyped-def]
+    """Rows of the panel: the codes under the window of output pixel first + i, in the order ky, kx, channel."""
+    height, width, depth = _field(block, Field.HEIGHT), _field(block, Field.WIDTH), _field(block, Field.DEPTH)
+    channels, padding = _field(block, Field.CHANNELS), _field(block, Field.PADDING)
+    out_height, out_width = _field(block, Field.OUT_HEIGHT), _field(block, Field.OUT_WIDTH)
+    kh, kw = _field(block, Field.KERNEL_HEIGHT), _field(block, Field.KERNEL_WIDTH)
+    sh, sw = _field(block, Field.STRIDE_HEIGHT), _field(block, Field.STRIDE_WIDTH)
+    dh, dw = _field(block, Field.DILATION_HEIGHT), _field(block, Field.DILATION_WIDTH)
+    top, left, stride = _field(block, Field.PAD_TOP), _field(block, Field.PAD_LEFT), _field(block, Field.PANEL_STRIDE)
+    dense = dw == 1 and channels == depth
+    pixel = first % (out_height * out_width)
+    oy, ox, plane = pixel // out_width, pixel % out_width, first // (out_height * out_width) * height
+    for i in range(rows):
+        y0, x0, target = oy * sh - top, ox * sw - left, panel + i * stride
+        inside = x0 >= 0 and x0 + (kw - 1) * dw < width
+        for ky in range(kh):
+            iy = y0 + ky * dh
+            line = image + (plane + iy) * width * depth + channel
+            if iy < 0 or iy >= height:
+                for kx in range(kw):
+                    _copy(target, padding, channels)
+                    target += channels
+            elif inside and dense:
+                _copy(target, line + x0 * depth, kw * channels)
+                target += kw * channels
+            else:
+                for kx in range(kw):
+                    ix = x0 + kx * dw
+                    _copy(target, padding if ix < 0 or ix >= width else line + ix * depth, channels)
+                    target += channels
+        ox += 1
+        if ox == out_width:
+            ox = 0
+            oy += 1
+            if oy == out_height:
+                oy = 0
+                plane += height
+
+
+def _gather_wide(signed: bool) -> Callable[..., None]:
+    """As `_gather`, widened to int16 relative to the zero point."""
+    kind = int(signed)
+
+    @_inline
+    def gather(block, image, channel, first, rows, panel):  # type: ignore[no-untyped-def]
+        height, width, depth = _field(block, Field.HEIGHT), _field(block, Field.WIDTH), _field(block, Field.DEPTH)
+        channels, padding = _field(block, Field.CHANNELS), _field(block, Field.PADDING)
+        out_height, out_width = _field(block, Field.OUT_HEIGHT), _field(block, Field.OUT_WIDTH)
+        kh, kw = _field(block, Field.KERNEL_HEIGHT), _field(block, Field.KERNEL_WIDTH)
+        sh, sw = _field(block, Field.STRIDE_HEIGHT), _field(block, Field.STRIDE_WIDTH)
+        dh, dw = _field(block, Field.DILATION_HEIGHT), _field(block, Field.DILATION_WIDTH)
+        top, left, stride = (
+            _field(block, Field.PAD_TOP),
+            _field(block, Field.PAD_LEFT),
+            _field(block, Field.PANEL_STRIDE),
+        )
+        zero_point = _field(block, Field.ZERO_POINT)
+        for i in range(rows):
+            pixel = first + i
+            y0, x0 = pixel // out_width % out_height * sh - top, pixel % out_width * sw - left
+            plane, target = pixel // (out_height * out_width) * height, panel + i * stride
+            for ky in range(kh):
+                iy = y0 + ky * dh
+                for kx in range(kw):
+                    ix = x0 + kx * dw
+                    outside = iy < 0 or iy >= height or ix < 0 or ix >= width
+                    source = padding if outside else image + ((plane + iy) * width + ix) * depth + channel
+                    _widen(target, source, channels, kind, zero_point)
+                    target += 2 * channels
+
+    return gather

@@ -1,0 +1,243 @@
+"""Depthwise convolutions, with or without a channel multiplier. Variants are OPERANDS:EPILOGUE:BITS:SHAPE.
+
+Operands are u8 or s8. SHAPE is "3s1" for windows 3 wide with stride 1 and no dilation, likewise "3s2", and "any": with
+the width known, each code is loaded once for all taps of a row that it meets.
+
+The rows of the image that a row of output needs lie in scratch memory, padded on both sides with the code PADDING
+holds, channels repeated where there is a multiplier: a ring, in which each row of the image is put once. Several
+output pixels at once multiply a vector of channels by the weights of a tap, int32 [taps, channels padded to a vector].
+Operands s8 are taken as uint8 codes 128 higher, which the preparer has put into the bias.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from llvmlite import ir
+from numba import njit  # noqa: TID251 - compiled by `compile`
+
+from accel_kernels.native.emit import I8, I32, Emitter, Value, intrinsic, vector
+from accel_kernels.native.epilogues import EPILOGUES, Epilogue, load_columns, narrow
+from accel_kernels.native.memory import copy, load_int64, load_uint8, store_int8, store_int64
+from accel_kernels.native.products import pair_products
+from accel_kernels.native.tables import Field
+from accel_kernels.native.tier import tier
+
+_inline = njit(nogil=True, error_model="numpy")
+_copy = _inline(copy)
+_PIXELS = 7 if tier().lanes == 16 else 4  # 7 divides the widths of most images there are
+SHAPES = ((3, 1), (3, 2))
+"""(width, stride) of the windows that have a shape of their own."""
+_ARGUMENTS = 14
+
+
+@_inline
+def _field(block, field):  # type: ignore[no-untyped-def]
+    return load_int64(block + 8 * field)
+
+
+class _Pixels:
+    """A block of `pixels` output pixels and one vector of channels.
+
+    Arguments: table of row addresses, kernel height, kernel width, bytes from tap to tap, bytes from pixel to pixel,
+    byte of the first channel and pixel, weights, bytes of a tap's weights, table of parameters, bytes of its rows, first
+    column, out, bytes between output pixels, channels that exist.
+    """
+
+    def __init__(self, pixels: int, operands: str, epilogue: Epilogue, bits: int, shape: str) -> None:
+        self._pixels, self._signed, self._epilogue, self._bits = pixels, operands == "s8", epilogue, bits
+        self._shape = None if shape == "any" else tuple(map(int, shape.split("s")))
+        self._lanes = tier().lanes
+
+    def emit(self, e: Emitter, arguments: Sequence[Value]) -> None:
+        rows, kh, kw, tap_bytes, pixel_bytes, start, weights, weight_bytes = arguments[:8]
+        table, table_stride, first, out, out_bytes, valid = arguments[8:]
+        columns = load_columns(e, self._epilogue, table, table_stride, first, self._lanes)
+
+        def window_row(ky: Value, carried: list[Value]) -> list[Value]:
+            place = e.add(e.load(e.add(rows, e.multiply(ky, 8)), ir.IntType(64), 8), start)
+            resting = e.add(weights, e.multiply(ky, e.multiply(weight_bytes, kw)))
+
+            if self._shape:
+                return self._known_taps(e, place, resting, weight_bytes, tap_bytes, carried)
+
+            def tap(kx: Value, sums: list[Value]) -> list[Value]:
+                weight = e.load(e.add(resting, e.multiply(kx, weight_bytes)), vector(I32, self._lanes), 4)
+                source = e.add(place, e.multiply(kx, tap_bytes))
+                return [
+                    self._accumulate(e, s, self._codes(e, e.add(source, e.multiply(pixel_bytes, p))), weight)
+                    for p, s in enumerate(sums)
+                ]
+
+            return e.loop(kw, carried, tap)
+
+        sums = e.loop(kh, [columns["bias"]] * self._pixels, window_row)
+        codes = [narrow(e, self._epilogue.apply(e, s, columns), self._bits) for s in sums]
+        whole = e.builder.icmp_signed(">=", valid, e.number(self._lanes))
+        with e.builder.if_else(whole) as (then, otherwise):
+            with then:
+                for p, code in enumerate(codes):
+                    e.store(code, e.add(out, e.multiply(out_bytes, p)))
+            with otherwise:
+                for p, code in enumerate(codes):
+                    e.store_some(code, e.add(out, e.multiply(out_bytes, p)), valid)
+
+    def _known_taps(
+        self, e: Emitter, place: Value, resting: Value, weight_bytes: Value, tap_bytes: Value, sums: list[Value]
+    ) -> list[Value]:
+        """All taps of a row of the window: pixel p and tap x meet column p * stride + x."""
+        assert self._shape is not None
+        width, stride = self._shape
+        weights = [
+            e.load(e.add(resting, e.multiply(weight_bytes, x)), vector(I32, self._lanes), 4) for x in range(width)
+        ]
+        results = list(sums)
+        for column in range((self._pixels - 1) * stride + width):
+            codes = self._codes(e, e.add(place, e.multiply(tap_bytes, column)))
+            for pixel in range(self._pixels):
+                if 0 <= column - pixel * stride < width:
+                    results[pixel] = self._accumulate(e, results[pixel], codes, weights[column - pixel * stride])
+        return results
+
+    def _accumulate(self, e: Emitter, sums: Value, codes: Value, weights: Value) -> Value:
+        """The upper half of each lane of codes is 0, so the product of the lower halves is all that a pair gives."""
+        if tier().quads:
+            name = f"llvm.x86.avx512.vpdpwssd.{32 * self._lanes}"
+            return e.call(name, sums.type, [sums, codes, weights])
+        return e.builder.add(sums, pair_products(e, codes, weights))
+
+    def _codes(self, e: Emitter, address: Value) -> Value:
+        kind = vector(I8, self._lanes)
+        codes = e.load(address, kind)
+        if self._signed:
+            codes = e.builder.xor(codes, e.constant(kind, -128))
+        return e.builder.zext(codes, vector(I32, self._lanes))
+
+
+def build(variant: str) -> Callable[..., None]:
+    """The step of a variant."""
+    operands, kind, bits_text, shape = variant.split(":")
+    bits = int(bits_text)
+    row_of_pixels = _row(operands, kind, bits, shape)
+
+    def depthwise(block, arena, constants, scratch, part, parts):  # type: ignore[no-untyped-def]
+        image = _field(block, Field.INPUT) + arena * _field(block, Field.IN_ARENA)
+        out = _field(block, Field.OUTPUT) + arena * _field(block, Field.OUT_ARENA)
+        images, channels = _field(block, Field.IMAGES), _field(block, Field.OUT_CHANNELS)
+        out_height, out_width = _field(block, Field.OUT_HEIGHT), _field(block, Field.OUT_WIDTH)
+        height, line = _field(block, Field.HEIGHT), _field(block, Field.PANEL_STRIDE)
+        kh, sh, dh = (
+            _field(block, Field.KERNEL_HEIGHT),
+            _field(block, Field.STRIDE_HEIGHT),
+            _field(block, Field.DILATION_HEIGHT),
+        )
+        reach, top = (kh - 1) * dh + 1, _field(block, Field.PAD_TOP)
+        rows = scratch + (reach + 1) * line
+        outside = scratch + reach * line
+        _pad(block, outside, 0, line)
+        total = images * out_height
+        low, high, left, right = 0, total, 0, channels
+        if total >= 8 * parts:
+            low, high = total * part // parts, total * (part + 1) // parts
+        else:
+            vectors = (channels + _LANES - 1) // _LANES
+            left, right = vectors * part // parts * _LANES, min(vectors * (part + 1) // parts * _LANES, channels)
+        following, plane = 0, -1
+        for index in range(low, high):
+            y0 = index % out_height * sh - top
+            if index // out_height != plane:
+                plane, following = index // out_height, y0
+            for iy in range(max(following, y0), y0 + reach):
+                if 0 <= iy < height:
+                    _put_row(
+                        block,
+                        image + (plane * height + iy) * _field(block, Field.WIDTH) * _field(block, Field.DEPTH),
+                        scratch + (iy + top) % reach * line,
+                    )
+            following = y0 + reach
+            for ky in range(kh):
+                iy = y0 + ky * dh
+                store_int64(rows + 8 * ky, scratch + (iy + top) % reach * line if 0 <= iy < height else outside)
+            row_of_pixels(
+                block, rows, out + index * out_width * channels * (bits // 8), out_width, channels, left, right
+            )
+
+    return depthwise
+
+
+_LANES = tier().lanes
+
+
+def _row(operands: str, kind: str, bits: int, shape: str) -> Callable[..., None]:
+    many: Any = intrinsic(_ARGUMENTS, _Pixels(_PIXELS, operands, EPILOGUES[kind], bits, shape).emit)
+    one: Any = intrinsic(_ARGUMENTS, _Pixels(1, operands, EPILOGUES[kind], bits, shape).emit)
+    width = bits // 8
+
+    @_inline
+    def row(block, rows, out, pixels, channels, left, right):  # type: ignore[no-untyped-def]
+        kh, kw = _field(block, Field.KERNEL_HEIGHT), _field(block, Field.KERNEL_WIDTH)
+        tap, pixel = channels * _field(block, Field.DILATION_WIDTH), channels * _field(block, Field.STRIDE_WIDTH)
+        weights, weight_bytes = _field(block, Field.WEIGHTS), _field(block, Field.GROUP_WEIGHTS)
+        table, stride = _field(block, Field.TABLE), _field(block, Field.TABLE_STRIDE)
+        for c in range(left, right, _LANES):
+            w, o, valid, x = weights + 4 * c, out + c * width, channels - c, 0
+            while x + _PIXELS <= pixels:
+                many(
+                    rows,
+                    kh,
+                    kw,
+                    tap,
+                    pixel,
+                    c + x * pixel,
+                    w,
+                    weight_bytes,
+                    table,
+                    stride,
+                    c,
+                    o + x * channels * width,
+                    channels * width,
+                    valid,
+                )
+                x += _PIXELS
+            while x < pixels:
+                one(
+                    rows,
+                    kh,
+                    kw,
+                    tap,
+                    pixel,
+                    c + x * pixel,
+                    w,
+                    weight_bytes,
+                    table,
+                    stride,
+                    c,
+                    o + x * channels * width,
+                    channels * width,
+                    valid,
+                )
+                x += 1
+
+    return row
+
+
+@_inline
+def _pad(block, target, first, last):  # type: ignore[no-untyped-def]
+    code = load_uint8(_field(block, Field.PADDING))
+    for i in range(first, last):
+        store_int8(target + i, code)
+
+
+@_inline
+def _put_row(block, source, target):  # type: ignore[no-untyped-def]
+    """One row of the image, padded to the left and right, its channels repeated by the multiplier."""
+    channels, repeats = _field(block, Field.OUT_CHANNELS), _field(block, Field.EXTRA)
+    width, line = _field(block, Field.WIDTH), _field(block, Field.EXTRA_2) * channels
+    start = _field(block, Field.PAD_LEFT) * channels
+    end = min(start + width * channels, line)
+    if repeats == 1:
+        _copy(target + start, source, end - start)
+    else:
+        for i in range(end - start):
+            store_int8(target + start + i, load_uint8(source + i // repeats))
+    _pad(block, target, 0, start)
+    _pad(block, target, end, line)

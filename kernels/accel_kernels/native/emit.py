@@ -1,0 +1,120 @@
+"""Vector instructions: a thin layer over llvmlite's builder, for intrinsics on addresses (int64)."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from llvmlite import ir
+from numba import extending, types
+from numba.core import cgutils
+
+I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
+F32, F64 = ir.FloatType(), ir.DoubleType()
+Value = Any
+"""An LLVM value."""
+
+
+def vector(element: Any, lanes: int) -> Any:
+    """The type of a vector."""
+    return ir.VectorType(element, lanes)
+
+
+def intrinsic(count: int, emit: Callable[["Emitter", Sequence[Value]], None]) -> Any:
+    """A function of `count` int64 without result, whose instructions `emit` writes."""
+    names = ", ".join(f"a{i}" for i in range(count))
+    space: dict[str, Any] = {"make": lambda: _typed(count, emit)}
+    exec(f"def emitted(typingctx, {names}):\n    return make()", space)  # numba reads the names of the parameters
+    return extending.intrinsic(space["emitted"])
+
+
+def _typed(count: int, emit: Callable[["Emitter", Sequence[Value]], None]) -> Any:
+    signature = types.void(*[types.int64] * count)
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        emit(Emitter(builder), arguments)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+class Emitter:
+    """Writes instructions at a builder's place."""
+
+    def __init__(self, builder: Any) -> None:
+        self.builder = builder
+
+    def number(self, value: int) -> Value:
+        """An int64."""
+        return ir.Constant(I64, value)
+
+    def add(self, a: Value, b: Value | int) -> Value:
+        """The sum of int64."""
+        return self.builder.add(a, self.number(b) if isinstance(b, int) else b)
+
+    def multiply(self, a: Value, b: Value | int) -> Value:
+        """The product of int64."""
+        return self.builder.mul(a, self.number(b) if isinstance(b, int) else b)
+
+    def load(self, address: Value, kind: Any, align: int = 1) -> Value:
+        """A value of any type from an address."""
+        value = self.builder.load(self.builder.inttoptr(address, kind.as_pointer()))
+        value.align = align
+        return value
+
+    def store(self, value: Value, address: Value, align: int = 1) -> None:
+        """A value of any type to an address."""
+        stored = self.builder.store(value, self.builder.inttoptr(address, value.type.as_pointer()))
+        stored.align = align
+
+    def splat(self, value: Value, lanes: int) -> Value:
+        """A vector of equal elements."""
+        kind = vector(value.type, lanes)
+        undefined = ir.Constant(kind, ir.Undefined)
+        single = self.builder.insert_element(undefined, value, ir.Constant(I32, 0))
+        return self.builder.shuffle_vector(single, undefined, ir.Constant(vector(I32, lanes), [0] * lanes))
+
+    def constant(self, kind: Any, value: float) -> Value:
+        """A vector of equal constants, or a constant."""
+        return ir.Constant(kind, [value] * kind.count) if isinstance(kind, ir.VectorType) else ir.Constant(kind, value)
+
+    def call(self, name: str, result: Any, arguments: Sequence[Value]) -> Value:
+        """An instruction of the processor, or a function, by its name in LLVM."""
+        kind = ir.FunctionType(result, [argument.type for argument in arguments])
+        return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), list(arguments))
+
+    def elementwise(self, name: str, *arguments: Value) -> Value:
+        """LLVM's `llvm.NAME` of vectors of one type."""
+        kind = arguments[0].type
+        element = {I16: "i16", I32: "i32", I64: "i64", F32: "f32", F64: "f64"}[kind.element]
+        return self.call(f"llvm.{name}.v{kind.count}{element}", kind, arguments)
+
+    def loop(self, count: Value, carried: Sequence[Value], body: Callable[[Value, list[Value]], list[Value]]) -> list:
+        """for i in range(count): carried = body(i, carried); what comes out. `count` is at least 1."""
+        builder = self.builder
+        before = builder.block
+        head, done = builder.append_basic_block("loop"), builder.append_basic_block("loop.done")
+        builder.branch(head)
+        builder.position_at_end(head)
+        index = builder.phi(I64)
+        index.add_incoming(self.number(0), before)
+        phis = [builder.phi(value.type) for value in carried]
+        for phi, value in zip(phis, carried, strict=True):
+            phi.add_incoming(value, before)
+        results = body(index, list(phis))
+        following = builder.add(index, self.number(1))
+        index.add_incoming(following, builder.block)
+        for phi, value in zip(phis, results, strict=True):
+            phi.add_incoming(value, builder.block)
+        builder.cbranch(builder.icmp_signed("<", following, count), head, done)
+        builder.position_at_end(done)
+        return results
+
+    def store_some(self, value: Value, address: Value, count: Value) -> None:
+        """The first `count` elements of a vector."""
+        kind = value.type
+        lanes = ir.Constant(vector(I32, kind.count), list(range(kind.count)))
+        wanted = self.splat(self.builder.trunc(count, I32), kind.count)
+        mask = self.builder.icmp_signed("<", lanes, wanted)
+        pointer = self.builder.inttoptr(address, kind.as_pointer())
+        element = {I8: "i8", I16: "i16", I32: "i32"}[kind.element]
+        name = f"llvm.masked.store.v{kind.count}{element}.p0"
+        self.call(name, ir.VoidType(), [value, pointer, ir.Constant(I32, 1), mask])

@@ -1,0 +1,172 @@
+"""From accumulators to codes, as vector instructions at the end of a micro-kernel.
+
+An epilogue is what a requantization recipe (`accel_sim.numerics.requantization`) becomes in registers. Its parameters
+are a table [FIELDS, columns] of 8-byte entries, one row after the other; `Epilogue.fields` says what each row holds. A
+micro-kernel loads the parameters of its columns once and applies them to all its rows.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from llvmlite import ir
+
+from accel_kernels.native.emit import F32, F64, I32, I64, Emitter, Value, vector
+from accel_kernels.native.tables import EPILOGUE_FIELDS
+
+Columns = Mapping[str, Value]
+"""The parameters of a vector of columns, by field."""
+
+
+@dataclass(frozen=True)
+class Epilogue:
+    """How a vector of int32 accumulators, bias included, becomes int32 codes.
+
+    Attributes:
+        fields: name and element type of each row of the table, after the bias.
+        apply: (emitter, accumulators, parameters) -> codes.
+    """
+
+    fields: tuple[tuple[str, Any], ...]
+    apply: Callable[[Emitter, Value, Columns], Value]
+
+
+def load_columns(e: Emitter, epilogue: Epilogue, table: Value, stride: Value, first: Value, lanes: int) -> Columns:
+    """The parameters of columns `first` and on; `stride` is the bytes of a row of the table.
+
+    An entry has 8 bytes, of which narrower numbers use the first: a row of int32 is read as pairs, every other kept.
+    """
+    columns = {}
+    for index, (name, element) in enumerate((("bias", I32), *epilogue.fields)):
+        address = e.add(e.add(table, e.multiply(stride, index)), e.multiply(first, 8))
+        wide = e.load(address, vector(I64, lanes), 8)
+        columns[name] = _narrowed(e, wide, element, lanes)
+    return columns
+
+
+def _narrowed(e: Emitter, wide: Value, element: Any, lanes: int) -> Value:
+    if element is I64:
+        return wide
+    if element is F64:
+        return e.builder.bitcast(wide, vector(F64, lanes))
+    narrow = e.builder.trunc(wide, vector(I32, lanes))
+    return e.builder.bitcast(narrow, vector(F32, lanes)) if element is F32 else narrow
+
+
+def _raw(e: Emitter, accumulators: Value, columns: Columns) -> Value:
+    return accumulators
+
+
+def _float32(e: Emitter, accumulators: Value, columns: Columns) -> Value:
+    """rint(clamp(f32(acc) * scale, low, high)) + zero_point."""
+    b = e.builder
+    multiple = b.fmul(b.sitofp(accumulators, vector(F32, accumulators.type.count)), columns["scale"])
+    return b.add(limited_rint(e, multiple, columns["low"], columns["high"]), columns["zero_point"])
+
+
+def limited_rint(e: Emitter, reals: Value, low: Value, high: Value) -> Value:
+    """int32 rint(clamp(reals, low, high)) for float32 limits that are integers smaller than 2^22 in magnitude.
+
+    Adding 1.5 * 2^23 leaves no fraction: the processor rounds half to even, and the integer is in the lowest bits.
+    """
+    b, lanes = e.builder, reals.type.count
+    limited = _smaller(e, _larger(e, reals, low), high)
+    magic = e.constant(vector(F32, lanes), 12582912.0)
+    shifted = b.bitcast(b.fadd(limited, magic), vector(I32, lanes))
+    return b.sub(shifted, b.bitcast(magic, vector(I32, lanes)))
+
+
+def _larger(e: Emitter, a: Value, b: Value) -> Value:
+    return e.builder.select(e.builder.fcmp_ordered(">", a, b), a, b)
+
+
+def _smaller(e: Emitter, a: Value, b: Value) -> Value:
+    return e.builder.select(e.builder.fcmp_ordered("<", a, b), a, b)
+
+
+def _float64(e: Emitter, accumulators: Value, columns: Columns) -> Value:
+    """clamp(wrap32(int32(round_half_away(f64(acc) * scale)) + zero_point), low, high); beyond int32: its smallest."""
+    b, lanes = e.builder, accumulators.type.count
+    reals = vector(F64, lanes)
+    rounded = e.elementwise("round", b.fmul(b.sitofp(accumulators, reals), columns["scale"]))
+    least, beyond = e.constant(reals, -2147483648.0), e.constant(reals, 2147483648.0)
+    fits = b.and_(b.fcmp_ordered(">=", rounded, least), b.fcmp_ordered("<", rounded, beyond))
+    whole = b.fptosi(b.select(fits, rounded, least), vector(I32, lanes))
+    return _clamped(e, b.add(whole, columns["zero_point"]), columns)
+
+
+def _clamped(e: Emitter, codes: Value, columns: Columns) -> Value:
+    return e.elementwise("smin", e.elementwise("smax", codes, columns["low"]), columns["high"])
+
+
+def rescaled(e: Emitter, accumulators: Value, columns: Columns) -> Value:
+    """int64: (wrap32(acc << left) * multiplier + addend + sign * sign_addend) >> right."""
+    b, lanes = e.builder, accumulators.type.count
+    wide = vector(I64, lanes)
+    moved = b.sext(b.shl(accumulators, columns["left"]), wide)
+    product = b.add(b.mul(moved, b.sext(columns["multiplier"], wide)), columns["addend"])
+    negative = b.icmp_signed("<", moved, e.constant(wide, 0))
+    signed = b.select(negative, b.neg(columns["sign_addend"]), columns["sign_addend"])
+    return b.ashr(b.add(product, signed), columns["right"])
+
+
+def _fixed(e: Emitter, accumulators: Value, columns: Columns) -> Value:
+    """The scaled value and its sum with the zero point wrap to 32 bits."""
+    b = e.builder
+    scaled = b.trunc(rescaled(e, accumulators, columns), vector(I32, accumulators.type.count))
+    return _clamped(e, b.add(scaled, columns["zero_point"]), columns)
+
+
+def _fixed_saturating(e: Emitter, accumulators: Value, columns: Columns) -> Value:
+    """The scaled value wraps to 32 bits, its sum with the zero point saturates."""
+    scaled = e.builder.trunc(rescaled(e, accumulators, columns), vector(I32, accumulators.type.count))
+    return _clamped(e, e.elementwise("sadd.sat", scaled, columns["zero_point"]), columns)
+
+
+def _double_rounded(e: Emitter, accumulators: Value, columns: Columns) -> Value:
+    """gemmlowp's two roundings one after the other, for right shifts: cheaper than their one formula in 64 bits.
+
+    high = (acc * multiplier + 2^30) >> 31, whose rounding of negative ties is that of a floor shift as the addend makes
+    it; then a shift by `right` that rounds half away from zero.
+    """
+    b, lanes = e.builder, accumulators.type.count
+    wide, narrow = vector(I64, lanes), vector(I32, lanes)
+    product = b.mul(b.sext(accumulators, wide), b.sext(columns["multiplier"], wide))
+    high = b.trunc(b.ashr(b.add(product, e.constant(wide, 1 << 30)), e.constant(wide, 31)), narrow)
+    mask, right = columns["mask"], columns["right"]
+    sign = b.lshr(high, e.constant(narrow, 31))
+    threshold = b.add(b.lshr(mask, e.constant(narrow, 1)), sign)
+    up = b.zext(b.icmp_signed(">", b.and_(high, mask), threshold), narrow)
+    scaled = b.add(b.ashr(high, right), up)
+    return _clamped(e, b.add(scaled, columns["zero_point"]), columns)
+
+
+def _shifted(e: Emitter, accumulators: Value, columns: Columns) -> Value:
+    """(acc * multiplier + addend) >> right is exact, so it is limited before it is narrowed."""
+    b, lanes = e.builder, accumulators.type.count
+    wide = vector(I64, lanes)
+    scaled = b.add(rescaled(e, accumulators, columns), b.sext(columns["zero_point"], wide))
+    low, high = (b.sext(columns[name], wide) for name in ("low", "high"))
+    return b.trunc(e.elementwise("smin", e.elementwise("smax", scaled, low), high), vector(I32, lanes))
+
+
+_APPLY: Mapping[str, Callable[[Emitter, Value, Columns], Value]] = {
+    "raw": _raw,
+    "float32": _float32,
+    "float64": _float64,
+    "double": _double_rounded,
+    "fixed": _fixed,
+    "fixed_saturating": _fixed_saturating,
+    "shift": _shifted,
+}
+_ELEMENTS = {"i32": I32, "i64": I64, "f32": F32, "f64": F64}
+
+EPILOGUES: Mapping[str, Epilogue] = {
+    kind: Epilogue(tuple((name, _ELEMENTS[element]) for name, element in fields), _APPLY[kind])
+    for kind, fields in EPILOGUE_FIELDS.items()
+}
+
+
+def narrow(e: Emitter, codes: Value, bits: int) -> Value:
+    """Codes in the width that they are stored in."""
+    return codes if bits == 32 else e.builder.trunc(codes, vector(ir.IntType(bits), codes.type.count))

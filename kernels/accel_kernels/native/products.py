@@ -1,0 +1,108 @@
+"""Micro-kernels of matrix products: a few rows of operands times a few vectors of columns, requantized at the end.
+
+::
+
+    out[m, n] = epilogue(bias[n] + sum over k of a[m, k] * w[k, n])      m < rows, n < columns of the kernel
+
+Operands: `a` holds, in each row, groups of codes that fill 4 bytes: 4 codes of 8 bits (`quads`), or 2 of 16. Weights
+are packed by `pack_weights` so that the groups of a vector's columns lie side by side. Sums wrap modulo 2^32, which is
+the accumulator's own arithmetic, so the order in which products are added does not matter.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from llvmlite import ir
+
+from accel_kernels.native.emit import I16, I32, Emitter, Value, intrinsic, vector
+from accel_kernels.native.epilogues import EPILOGUES, Columns, Epilogue, load_columns, narrow
+from accel_kernels.native.tier import Tier
+
+ARGUMENTS = 10
+"""a, bytes between its rows, weights, groups, table, bytes of a table row, first column in the table, out, bytes
+between its rows, columns that exist."""
+
+
+def micro_kernel(tier: Tier, rows: int, vectors: int, operands: str, kind: str, bits: int) -> Any:
+    """An intrinsic of ARGUMENTS int64.
+
+    Args:
+        tier: of the processor.
+        rows, vectors: of the block that it computes.
+        operands: "u8" or "s8" (with weights of int8, for tiers with quads), or "s16" (both int16).
+        kind: of the epilogue. bits: of the results as they are stored, 8, 16 or 32.
+    """
+    block = _Block(tier, rows, vectors, operands, EPILOGUES[kind], bits)
+    return intrinsic(ARGUMENTS, block.emit)
+
+
+class _Block:
+    def __init__(self, tier: Tier, rows: int, vectors: int, operands: str, epilogue: Epilogue, bits: int) -> None:
+        self._tier, self._rows, self._vectors = tier, rows, vectors
+        self._operands, self._epilogue, self._bits = operands, epilogue, bits
+
+    def emit(self, e: Emitter, arguments: Sequence[Value]) -> None:
+        a, row_bytes, weights, groups, table, table_stride, first, out, out_bytes, valid = arguments
+        lanes = self._tier.lanes
+        zero = e.constant(vector(I32, lanes), 0)
+        sources = [e.add(a, e.multiply(row_bytes, row)) for row in range(self._rows)]
+        width = 4 * lanes * self._vectors
+
+        def body(k: Value, sums: list[Value]) -> list[Value]:
+            place = e.add(weights, e.multiply(k, width))
+            columns = [e.load(e.add(place, 4 * lanes * j), vector(I32, lanes), 4 * lanes) for j in range(self._vectors)]
+            offset, results = e.multiply(k, 4), []
+            for row, source in enumerate(sources):
+                group = self._group(e, e.load(e.add(source, offset), I32))
+                for j, column in enumerate(columns):
+                    results.append(self._accumulate(e, sums[row * self._vectors + j], group, column))
+            return results
+
+        sums = e.loop(groups, [zero] * (self._rows * self._vectors), body)
+        for j in range(self._vectors):
+            place = e.add(first, j * lanes)
+            columns = load_columns(e, self._epilogue, table, table_stride, place, lanes)
+            target = e.add(out, j * lanes * (self._bits // 8))
+            self._finish(e, sums[j :: self._vectors], columns, target, out_bytes, e.add(valid, -j * lanes))
+
+    def _group(self, e: Emitter, codes: Value) -> Value:
+        """Four bytes of operands in every lane. Signed codes become unsigned ones 128 higher."""
+        if self._operands == "s8":
+            codes = e.builder.xor(codes, ir.Constant(I32, 0x80808080))
+        return e.splat(codes, self._tier.lanes)
+
+    def _accumulate(self, e: Emitter, sums: Value, group: Value, weights: Value) -> Value:
+        if self._operands != "s16":
+            name = f"llvm.x86.avx512.vpdpbusd.{32 * self._tier.lanes}"
+            return e.call(name, sums.type, [sums, group, weights])
+        return e.builder.add(sums, pair_products(e, group, weights))
+
+    def _finish(
+        self, e: Emitter, sums: list[Value], columns: Columns, out: Value, out_bytes: Value, valid: Value
+    ) -> None:
+        """Requantize and store one vector of columns of all rows; the last columns only as far as they exist."""
+        codes = [
+            narrow(e, self._epilogue.apply(e, e.builder.add(s, columns["bias"]), columns), self._bits) for s in sums
+        ]
+        whole = e.builder.icmp_signed(">=", valid, e.number(self._tier.lanes))
+        with e.builder.if_else(whole) as (then, otherwise):
+            with then:
+                for row, code in enumerate(codes):
+                    e.store(code, e.add(out, e.multiply(out_bytes, row)))
+            with otherwise:
+                for row, code in enumerate(codes):
+                    e.store_some(code, e.add(out, e.multiply(out_bytes, row)), valid)
+
+
+def pair_products(e: Emitter, a: Value, b: Value) -> Value:
+    """a0 * b0 + a1 * b1 of the int16 pairs in each lane, wrapped to 32 bits (pmaddwd where a processor has it)."""
+    builder, lanes = e.builder, a.type.count
+    shorts, wide = vector(I16, 2 * lanes), vector(I32, 2 * lanes)
+    product = builder.mul(
+        builder.sext(builder.bitcast(a, shorts), wide), builder.sext(builder.bitcast(b, shorts), wide)
+    )
+    undefined = ir.Constant(wide, ir.Undefined)
+    even, odd = (ir.Constant(vector(I32, lanes), list(range(start, 2 * lanes, 2))) for start in (0, 1))
+    return builder.add(
+        builder.shuffle_vector(product, undefined, even), builder.shuffle_vector(product, undefined, odd)
+    )

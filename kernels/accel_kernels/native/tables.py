@@ -1,0 +1,127 @@
+"""The layouts that steps and those who prepare them agree on; nothing here needs numba.
+
+A row of arguments is int64[FIELDS]; `Field` names its places. An operand takes two: whether it lies in the arena of
+activations (1) or at an absolute address (0), and its offset or address.
+"""
+
+from collections.abc import Mapping
+from enum import IntEnum, auto
+
+import numpy as np
+from numpy.typing import NDArray
+
+EPILOGUE_FIELDS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "raw": (),
+    "float32": (("scale", "f32"), ("low", "f32"), ("high", "f32"), ("zero_point", "i32")),
+    "float64": (("scale", "f64"), ("low", "i32"), ("high", "i32"), ("zero_point", "i32")),
+    "double": tuple((name, "i32") for name in ("multiplier", "right", "mask", "low", "high", "zero_point")),
+    "fixed": (
+        ("multiplier", "i32"),
+        ("left", "i32"),
+        ("right", "i64"),
+        ("addend", "i64"),
+        ("sign_addend", "i64"),
+        ("low", "i32"),
+        ("high", "i32"),
+        ("zero_point", "i32"),
+    ),
+}
+EPILOGUE_FIELDS = {
+    **EPILOGUE_FIELDS,
+    "fixed_saturating": EPILOGUE_FIELDS["fixed"],
+    "shift": EPILOGUE_FIELDS["fixed"],
+}
+"""Kind of epilogue -> (name, element) of the rows of its table, after the bias (i32)."""
+
+_OPERAND = (
+    ("zero", "i32"),
+    ("multiplier", "i32"),
+    ("left", "i32"),
+    ("right", "i64"),
+    ("addend", "i64"),
+    ("sign_addend", "i64"),
+)
+_OPERANDS = tuple((f"{operand}_{name}", element) for operand in "ab" for name, element in _OPERAND)
+SUM_FIELDS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "float32": tuple((name, "f32") for name in ("a_ratio", "b_ratio", "constant", "low", "high")),
+    "sum": _OPERANDS,
+    "difference": _OPERANDS,
+}
+"""Form of a sum -> (name, element) of its parameters."""
+
+_DTYPES = {"i32": np.int32, "i64": np.int64, "f32": np.float32, "f64": np.float64}
+
+
+def epilogue_table(
+    kind: str, bias: NDArray[np.int32], values: Mapping[str, NDArray[np.generic] | float], columns: int
+) -> NDArray[np.int64]:
+    """int64 [1 + fields, columns]: the parameters of an epilogue for [C] biases; columns past C are zero.
+
+    Numbers of 4 bytes lie in the lower half of an entry.
+    """
+    fields = (("bias", "i32"), *EPILOGUE_FIELDS[kind])
+    table = np.zeros((len(fields), columns), np.int64)
+    count = len(bias)
+    for row, (name, element) in enumerate(fields):
+        given = np.broadcast_to(np.asarray(bias if name == "bias" else values[name]), count)
+        typed = np.ascontiguousarray(given.astype(_DTYPES[element]))
+        table[row].view(_DTYPES[element])[: count * (8 // typed.itemsize) : 8 // typed.itemsize] = typed
+    return table
+
+
+def number_table(fields: tuple[tuple[str, str], ...], values: Mapping[str, float]) -> NDArray[np.int64]:
+    """int64 [fields]: one number after the other, those of 4 bytes in the lower half of their entry."""
+    table = np.zeros(len(fields), np.int64)
+    for index, (name, element) in enumerate(fields):
+        table[index : index + 1].view(_DTYPES[element])[0] = values[name]
+    return table
+
+
+class Field(IntEnum):
+    """Places in a row of arguments. What does not concern a step is 0."""
+
+    IN_ARENA = 0
+    INPUT = auto()
+    OTHER_ARENA = auto()
+    OTHER = auto()
+    OUT_ARENA = auto()
+    OUTPUT = auto()
+    WEIGHTS = auto()
+    TABLE = auto()
+    TABLE_STRIDE = auto()
+    PADDING = auto()
+    IMAGES = auto()
+    HEIGHT = auto()
+    WIDTH = auto()
+    DEPTH = auto()
+    CHANNEL = auto()
+    CHANNELS = auto()
+    OUT_HEIGHT = auto()
+    OUT_WIDTH = auto()
+    OUT_DEPTH = auto()
+    OUT_CHANNEL = auto()
+    OUT_CHANNELS = auto()
+    KERNEL_HEIGHT = auto()
+    KERNEL_WIDTH = auto()
+    STRIDE_HEIGHT = auto()
+    STRIDE_WIDTH = auto()
+    DILATION_HEIGHT = auto()
+    DILATION_WIDTH = auto()
+    PAD_TOP = auto()
+    PAD_LEFT = auto()
+    STEPS = auto()
+    PANEL_STRIDE = auto()
+    PANEL_ROWS = auto()
+    DIRECT = auto()
+    GROUPS = auto()
+    GROUP_WEIGHTS = auto()
+    ZERO_POINT = auto()
+    SIZE = auto()
+    LOW = auto()
+    HIGH = auto()
+    EXTRA = auto()
+    EXTRA_2 = auto()
+    EXTRA_3 = auto()
+
+
+FIELDS = len(Field)
