@@ -62,7 +62,7 @@ def _(recipe: FixedPointRequantization, channels: int) -> EpilogueChoice | None:
     right_only = shift.max() <= 0 and shift.min() >= -_MOST_LEFT
     if recipe.rounding is Rounding.DOUBLE and right_only and multiplier.min() >= 0 and not recipe.saturating:
         right = -shift
-        values = {"multiplier": multiplier, "right": right, "mask": (np.int64(1) << right) - 1}
+        values: Values = {"multiplier": multiplier, "right": right, "mask": (np.int64(1) << right) - 1}
         return EpilogueChoice("double", {**_limits(recipe), **values})
     count = max(len(recipe.multiplier), len(recipe.shift))
     table = fixed_point_table(recipe.multiplier, recipe.shift, recipe.rounding, count)
@@ -77,8 +77,12 @@ def _(recipe: ShiftRequantization, channels: int) -> EpilogueChoice | None:
     fits = max(map(abs, recipe.multiplier)) < 1 << 31 and max(map(abs, recipe.addend)) < 1 << 61
     if not fits or not 0 <= recipe.shift <= 62:
         return None
-    values = {"multiplier": np.array(recipe.multiplier), "addend": np.array(recipe.addend), "right": recipe.shift}
-    return EpilogueChoice("shift", {**_limits(recipe), **values, "left": 0, "sign_addend": 0})
+    shifted: Values = {
+        "multiplier": np.array(recipe.multiplier),
+        "addend": np.array(recipe.addend),
+        "right": recipe.shift,
+    }
+    return EpilogueChoice("shift", {**_limits(recipe), **shifted, "left": 0, "sign_addend": 0})
 
 
 def fixed_values(table: NDArray[np.int64]) -> Values:

@@ -43,7 +43,7 @@ class _Job:
 
     @property
     def channels(self) -> int:
-        return self.weights.shape[0]
+        return int(self.weights.shape[0])
 
     def table(self, bias: Int64s, columns: int) -> Array:
         """The epilogue's parameters; `bias` as it is added, modulo 2^32."""
@@ -53,7 +53,8 @@ class _Job:
     def folded_bias(self) -> Int64s:
         """The bias less what the zero point of codes, made unsigned, adds to each sum."""
         offset = self.command.input_zero_point + (_SIGN if self.codes == "s8" else 0)
-        return self.bias - offset * self.weights.reshape(self.channels, -1).sum(axis=1)
+        sums: Int64s = self.weights.reshape(self.channels, -1).sum(axis=1)
+        return self.bias - offset * sums
 
     def geometry(self) -> dict[Field, int]:
         """What all convolutions have."""

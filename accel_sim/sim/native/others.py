@@ -3,15 +3,19 @@
 from math import prod
 
 import numpy as np
+from numpy.typing import NDArray
 
 from accel_kernels.native.tables import EPILOGUE_FIELDS, SUM_FIELDS, Field, number_table
-from accel_sim.numerics.elementwise import FixedPointSum, FusedFloatSum
+from accel_sim.numerics.elementwise import ElementwiseRecipe, FixedPointSum, FusedFloatSum
 from accel_sim.numerics.requantization import Rounding
 from accel_sim.program import Elementwise, Fill, Move, PoolMaximum
 from accel_sim.sim.native.epilogue import choose_epilogue, fixed_values
 from accel_sim.sim.native.step import CODES, NativeStep, Source, lowers, pinned, target
 from accel_sim.sim.preparation import Context
 from accel_sim.sim.requantizers import fixed_point_table
+
+_Sum = tuple[str, str, NDArray[np.int64]]
+"""Form, epilogue and parameters of an element-wise sum."""
 
 _MOST_LEFT = 31
 
@@ -23,12 +27,7 @@ def lower_elementwise(command: Elementwise, context: Context) -> NativeStep | No
     alike = a.dtype == b.dtype and a.dtype in CODES and y.dtype in CODES and a.size == b.size == y.size
     if not alike or not y.size:
         return None
-    if isinstance(command.recipe, FusedFloatSum):
-        found = _float_sum(command.recipe)
-    elif isinstance(command.recipe, FixedPointSum):
-        found = _fixed_sum(command.recipe)
-    else:
-        return None
+    found = _sum(command.recipe)
     if found is None:
         return None
     form, epilogue, numbers = found
@@ -39,12 +38,18 @@ def lower_elementwise(command: Elementwise, context: Context) -> NativeStep | No
     return NativeStep(f"elementwise:{form}:{CODES[a.dtype]}:{epilogue}", values, 0, (table, *left.kept, *right.kept))
 
 
-def _float_sum(recipe: FusedFloatSum) -> tuple[str, str, np.ndarray]:
+def _sum(recipe: ElementwiseRecipe) -> _Sum | None:
+    if isinstance(recipe, FusedFloatSum):
+        return _float_sum(recipe)
+    return _fixed_sum(recipe) if isinstance(recipe, FixedPointSum) else None
+
+
+def _float_sum(recipe: FusedFloatSum) -> _Sum:
     values = {name: float(getattr(recipe, name)) for name, _ in SUM_FIELDS["float32"]}
     return "float32", "none", number_table(SUM_FIELDS["float32"], values)
 
 
-def _fixed_sum(recipe: FixedPointSum) -> tuple[str, str, np.ndarray] | None:
+def _fixed_sum(recipe: FixedPointSum) -> _Sum | None:
     epilogue = choose_epilogue(recipe.output, 1)
     if epilogue is None:
         return None

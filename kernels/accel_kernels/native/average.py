@@ -7,6 +7,7 @@ the code ZERO_POINT, as many as the divisor is larger than the pixels inside.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from accel_kernels._types import Int64
 from accel_kernels.native.average_fields import AVERAGE_FIELDS
 from accel_kernels.native.emit import F32, F64, I32, I64, Emitter, Value, intrinsic, vector
 from accel_kernels.native.epilogues import limited_rint, narrow
@@ -106,7 +107,7 @@ def _reciprocal(e: Emitter, total: Value, divisor: Value, scales: Value) -> Valu
 
 
 @inline
-def _gather(block, image, line, ox, pixels):  # type: ignore[no-untyped-def]
+def _gather(block: Int64, image: Int64, line: Int64, ox: Int64, pixels: Int64) -> Int64:
     """The addresses of the window's pixels that lie in the image, in row-major order; their number."""
     height, width, channels = field(block, Field.HEIGHT), field(block, Field.WIDTH), field(block, Field.DEPTH)
     out_height = field(block, Field.OUT_HEIGHT)
@@ -129,7 +130,7 @@ def build(variant: str) -> Callable[..., None]:
     form, operands = variant.split(":")
     average: Any = intrinsic(_ARGUMENTS, _Average(form, operands).emit)
 
-    def pool(block, arena, constants, scratch, part, parts):  # type: ignore[no-untyped-def]
+    def pool(block: Int64, arena: Int64, constants: Int64, scratch: Int64, part: Int64, parts: Int64) -> None:
         image, out = input_address(block, arena), output_address(block, arena)
         channels, out_width = field(block, Field.DEPTH), field(block, Field.OUT_WIDTH)
         divisors, scales = field(block, Field.EXTRA), field(block, Field.EXTRA_2)

@@ -10,24 +10,18 @@ share into the bias. Operands w8u and w8s become int16 relative to the zero poin
 
 from collections.abc import Callable
 
-from numba import njit  # noqa: TID251 - steps are compiled by `compile`, their parts with them
-
-from accel_kernels.native.memory import copy, load_int64, widen
+from accel_kernels._types import Int64
+from accel_kernels.native.fields import field, inline, input_address, output_address
+from accel_kernels.native.memory import copy, widen
 from accel_kernels.native.products import micro_kernel
 from accel_kernels.native.tables import Field
 from accel_kernels.native.tier import tier
 
-_inline = njit(nogil=True, error_model="numpy")
-_copy, _widen = _inline(copy), _inline(widen)
+_copy, _widen = inline(copy), inline(widen)
 
 _IN_ARENA, _INPUT, _OUT_ARENA, _OUTPUT = (
     8 * field for field in (Field.IN_ARENA, Field.INPUT, Field.OUT_ARENA, Field.OUTPUT)
 )
-
-
-@_inline
-def _field(block, field):  # type: ignore[no-untyped-def]
-    return load_int64(block + 8 * field)
 
 
 def build(variant: str) -> Callable[..., None]:
@@ -35,36 +29,35 @@ def build(variant: str) -> Callable[..., None]:
     operands, kind, bits_text = variant.split(":")
     bits = int(bits_text)
     multiply = _multiply(operands, kind, bits)
-    gather = _gather_wide(operands == "w8s") if operands.startswith("w8") else _gather
-    groups_of = 2 if operands.startswith("w8") else 1
+    gather = _gather_wide(signed=operands == "w8s") if operands.startswith("w8") else _gather
 
-    def convolve(block, arena, constants, scratch, part, parts):  # type: ignore[no-untyped-def]
-        image = _field(block, Field.INPUT) + arena * _field(block, Field.IN_ARENA)
-        out = _field(block, Field.OUTPUT) + arena * _field(block, Field.OUT_ARENA)
-        rows = _field(block, Field.IMAGES) * _field(block, Field.OUT_HEIGHT) * _field(block, Field.OUT_WIDTH)
-        columns = _field(block, Field.OUT_CHANNELS)
+    def convolve(block: Int64, arena: Int64, constants: Int64, scratch: Int64, part: Int64, parts: Int64) -> None:
+        image = input_address(block, arena)
+        out = output_address(block, arena)
+        rows = field(block, Field.IMAGES) * field(block, Field.OUT_HEIGHT) * field(block, Field.OUT_WIDTH)
+        columns = field(block, Field.OUT_CHANNELS)
         first, last, left, right = _share(rows, columns, part, parts)
         if first >= last or left >= right:
             return
-        out_bytes = _field(block, Field.OUT_DEPTH) * (bits // 8)
+        out_bytes = field(block, Field.OUT_DEPTH) * (bits // 8)
         steps, stride, most = (
-            _field(block, Field.STEPS),
-            _field(block, Field.PANEL_STRIDE),
-            _field(block, Field.PANEL_ROWS),
+            field(block, Field.STEPS),
+            field(block, Field.PANEL_STRIDE),
+            field(block, Field.PANEL_ROWS),
         )
-        table_stride = _field(block, Field.TABLE_STRIDE)
-        for group in range(_field(block, Field.GROUPS)):
-            weights = _field(block, Field.WEIGHTS) + group * _field(block, Field.GROUP_WEIGHTS)
-            table = _field(block, Field.TABLE) + group * columns * 8
+        table_stride = field(block, Field.TABLE_STRIDE)
+        for group in range(field(block, Field.GROUPS)):
+            weights = field(block, Field.WEIGHTS) + group * field(block, Field.GROUP_WEIGHTS)
+            table = field(block, Field.TABLE) + group * columns * 8
             target = out + group * columns * (bits // 8)
             row = first
             while row < last:
                 count = min(most, last - row)
-                if _field(block, Field.DIRECT):
+                if field(block, Field.DIRECT):
                     a = image + row * stride
                 else:
                     a = scratch
-                    gather(block, image, group * _field(block, Field.CHANNELS), row, count, a)
+                    gather(block, image, group * field(block, Field.CHANNELS), row, count, a)
                 multiply(
                     a,
                     stride,
@@ -80,12 +73,11 @@ def build(variant: str) -> Callable[..., None]:
                 )
                 row += count
 
-    assert groups_of in (1, 2)
     return convolve
 
 
-@_inline
-def _share(rows, columns, part, parts):  # type: ignore[no-untyped-def]
+@inline
+def _share(rows: Int64, columns: Int64, part: Int64, parts: Int64) -> tuple[Int64, Int64, Int64, Int64]:
     """(first row, end, first column, end): rows are shared in blocks, or, where they are few, columns."""
     if parts == 1:
         return 0, rows, 0, columns
@@ -114,8 +106,20 @@ def _multiply(operands: str, kind: str, bits: int) -> Callable[..., None]:
     narrow_one = micro_kernel(chosen, 1, 1, codes, kind, bits)
     width = bits // 8
 
-    @_inline
-    def multiply(a, stride, weights, steps, table, table_stride, out, out_bytes, rows, left, right):  # type: ignore[no-untyped-def]
+    @inline
+    def multiply(
+        a: Int64,
+        stride: Int64,
+        weights: Int64,
+        steps: Int64,
+        table: Int64,
+        table_stride: Int64,
+        out: Int64,
+        out_bytes: Int64,
+        rows: Int64,
+        left: Int64,
+        right: Int64,
+    ) -> None:
         for n in range(left, right, 2 * lanes):
             w, o, valid = weights + n * steps * 4, out + n * width, right - n
             m = 0
@@ -144,16 +148,16 @@ def _multiply(operands: str, kind: str, bits: int) -> Callable[..., None]:
     return multiply
 
 
-@_inline
-def _gather(block, image, channel, first, rows, panel):  # type: ignore[no-untyped-def]
+@inline
+def _gather(block: Int64, image: Int64, channel: Int64, first: Int64, rows: Int64, panel: Int64) -> None:
     """Rows of the panel: the codes under the window of output pixel first + i, in the order ky, kx, channel."""
-    height, width, depth = _field(block, Field.HEIGHT), _field(block, Field.WIDTH), _field(block, Field.DEPTH)
-    channels, padding = _field(block, Field.CHANNELS), _field(block, Field.PADDING)
-    out_height, out_width = _field(block, Field.OUT_HEIGHT), _field(block, Field.OUT_WIDTH)
-    kh, kw = _field(block, Field.KERNEL_HEIGHT), _field(block, Field.KERNEL_WIDTH)
-    sh, sw = _field(block, Field.STRIDE_HEIGHT), _field(block, Field.STRIDE_WIDTH)
-    dh, dw = _field(block, Field.DILATION_HEIGHT), _field(block, Field.DILATION_WIDTH)
-    top, left, stride = _field(block, Field.PAD_TOP), _field(block, Field.PAD_LEFT), _field(block, Field.PANEL_STRIDE)
+    height, width, depth = field(block, Field.HEIGHT), field(block, Field.WIDTH), field(block, Field.DEPTH)
+    channels, padding = field(block, Field.CHANNELS), field(block, Field.PADDING)
+    out_height, out_width = field(block, Field.OUT_HEIGHT), field(block, Field.OUT_WIDTH)
+    kh, kw = field(block, Field.KERNEL_HEIGHT), field(block, Field.KERNEL_WIDTH)
+    sh, sw = field(block, Field.STRIDE_HEIGHT), field(block, Field.STRIDE_WIDTH)
+    dh, dw = field(block, Field.DILATION_HEIGHT), field(block, Field.DILATION_WIDTH)
+    top, left, stride = field(block, Field.PAD_TOP), field(block, Field.PAD_LEFT), field(block, Field.PANEL_STRIDE)
     dense = dw == 1 and channels == depth
     pixel = first % (out_height * out_width)
     oy, ox, plane = pixel // out_width, pixel % out_width, first // (out_height * out_width) * height
@@ -164,7 +168,7 @@ def _gather(block, image, channel, first, rows, panel):  # type: ignore[no-untyp
             iy = y0 + ky * dh
             line = image + (plane + iy) * width * depth + channel
             if iy < 0 or iy >= height:
-                for kx in range(kw):
+                for _ in range(kw):
                     _copy(target, padding, channels)
                     target += channels
             elif inside and dense:
@@ -184,24 +188,24 @@ def _gather(block, image, channel, first, rows, panel):  # type: ignore[no-untyp
                 plane += height
 
 
-def _gather_wide(signed: bool) -> Callable[..., None]:
+def _gather_wide(*, signed: bool) -> Callable[..., None]:
     """As `_gather`, widened to int16 relative to the zero point."""
     kind = int(signed)
 
-    @_inline
-    def gather(block, image, channel, first, rows, panel):  # type: ignore[no-untyped-def]
-        height, width, depth = _field(block, Field.HEIGHT), _field(block, Field.WIDTH), _field(block, Field.DEPTH)
-        channels, padding = _field(block, Field.CHANNELS), _field(block, Field.PADDING)
-        out_height, out_width = _field(block, Field.OUT_HEIGHT), _field(block, Field.OUT_WIDTH)
-        kh, kw = _field(block, Field.KERNEL_HEIGHT), _field(block, Field.KERNEL_WIDTH)
-        sh, sw = _field(block, Field.STRIDE_HEIGHT), _field(block, Field.STRIDE_WIDTH)
-        dh, dw = _field(block, Field.DILATION_HEIGHT), _field(block, Field.DILATION_WIDTH)
+    @inline
+    def gather(block: Int64, image: Int64, channel: Int64, first: Int64, rows: Int64, panel: Int64) -> None:
+        height, width, depth = field(block, Field.HEIGHT), field(block, Field.WIDTH), field(block, Field.DEPTH)
+        channels, padding = field(block, Field.CHANNELS), field(block, Field.PADDING)
+        out_height, out_width = field(block, Field.OUT_HEIGHT), field(block, Field.OUT_WIDTH)
+        kh, kw = field(block, Field.KERNEL_HEIGHT), field(block, Field.KERNEL_WIDTH)
+        sh, sw = field(block, Field.STRIDE_HEIGHT), field(block, Field.STRIDE_WIDTH)
+        dh, dw = field(block, Field.DILATION_HEIGHT), field(block, Field.DILATION_WIDTH)
         top, left, stride = (
-            _field(block, Field.PAD_TOP),
-            _field(block, Field.PAD_LEFT),
-            _field(block, Field.PANEL_STRIDE),
+            field(block, Field.PAD_TOP),
+            field(block, Field.PAD_LEFT),
+            field(block, Field.PANEL_STRIDE),
         )
-        zero_point = _field(block, Field.ZERO_POINT)
+        zero_point = field(block, Field.ZERO_POINT)
         for i in range(rows):
             pixel = first + i
             y0, x0 = pixel // out_width % out_height * sh - top, pixel % out_width * sw - left

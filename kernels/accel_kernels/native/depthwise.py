@@ -13,34 +13,29 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from llvmlite import ir
-from numba import njit  # noqa: TID251 - compiled by `compile`
 
+from accel_kernels._types import Int64
 from accel_kernels.native.emit import I8, I32, Emitter, Value, intrinsic, vector
 from accel_kernels.native.epilogues import EPILOGUES, Epilogue, load_columns, narrow
-from accel_kernels.native.memory import copy, load_int64, load_uint8, store_int8, store_int64
+from accel_kernels.native.fields import field, inline, input_address, output_address
+from accel_kernels.native.memory import copy, load_uint8, store_int8, store_int64
 from accel_kernels.native.products import pair_products
 from accel_kernels.native.tables import Field
 from accel_kernels.native.tier import tier
 
-_inline = njit(nogil=True, error_model="numpy")
-_copy = _inline(copy)
+_copy = inline(copy)
 _PIXELS = 7 if tier().lanes == 16 else 4  # 7 divides the widths of most images there are
 SHAPES = ((3, 1), (3, 2))
 """(width, stride) of the windows that have a shape of their own."""
 _ARGUMENTS = 14
 
 
-@_inline
-def _field(block, field):  # type: ignore[no-untyped-def]
-    return load_int64(block + 8 * field)
-
-
 class _Pixels:
     """A block of `pixels` output pixels and one vector of channels.
 
     Arguments: table of row addresses, kernel height, kernel width, bytes from tap to tap, bytes from pixel to pixel,
-    byte of the first channel and pixel, weights, bytes of a tap's weights, table of parameters, bytes of its rows, first
-    column, out, bytes between output pixels, channels that exist.
+    byte of the first channel and pixel, weights, bytes of a tap's weights, table of parameters, bytes of its rows,
+    first column, out, bytes between output pixels, channels that exist.
     """
 
     def __init__(self, pixels: int, operands: str, epilogue: Epilogue, bits: int, shape: str) -> None:
@@ -119,18 +114,18 @@ def build(variant: str) -> Callable[..., None]:
     bits = int(bits_text)
     row_of_pixels = _row(operands, kind, bits, shape)
 
-    def depthwise(block, arena, constants, scratch, part, parts):  # type: ignore[no-untyped-def]
-        image = _field(block, Field.INPUT) + arena * _field(block, Field.IN_ARENA)
-        out = _field(block, Field.OUTPUT) + arena * _field(block, Field.OUT_ARENA)
-        images, channels = _field(block, Field.IMAGES), _field(block, Field.OUT_CHANNELS)
-        out_height, out_width = _field(block, Field.OUT_HEIGHT), _field(block, Field.OUT_WIDTH)
-        height, line = _field(block, Field.HEIGHT), _field(block, Field.PANEL_STRIDE)
+    def depthwise(block: Int64, arena: Int64, constants: Int64, scratch: Int64, part: Int64, parts: Int64) -> None:
+        image = input_address(block, arena)
+        out = output_address(block, arena)
+        images, channels = field(block, Field.IMAGES), field(block, Field.OUT_CHANNELS)
+        out_height, out_width = field(block, Field.OUT_HEIGHT), field(block, Field.OUT_WIDTH)
+        height, line = field(block, Field.HEIGHT), field(block, Field.PANEL_STRIDE)
         kh, sh, dh = (
-            _field(block, Field.KERNEL_HEIGHT),
-            _field(block, Field.STRIDE_HEIGHT),
-            _field(block, Field.DILATION_HEIGHT),
+            field(block, Field.KERNEL_HEIGHT),
+            field(block, Field.STRIDE_HEIGHT),
+            field(block, Field.DILATION_HEIGHT),
         )
-        reach, top = (kh - 1) * dh + 1, _field(block, Field.PAD_TOP)
+        reach, top = (kh - 1) * dh + 1, field(block, Field.PAD_TOP)
         rows = scratch + (reach + 1) * line
         outside = scratch + reach * line
         _pad(block, outside, 0, line)
@@ -150,7 +145,7 @@ def build(variant: str) -> Callable[..., None]:
                 if 0 <= iy < height:
                     _put_row(
                         block,
-                        image + (plane * height + iy) * _field(block, Field.WIDTH) * _field(block, Field.DEPTH),
+                        image + (plane * height + iy) * field(block, Field.WIDTH) * field(block, Field.DEPTH),
                         scratch + (iy + top) % reach * line,
                     )
             following = y0 + reach
@@ -172,12 +167,12 @@ def _row(operands: str, kind: str, bits: int, shape: str) -> Callable[..., None]
     one: Any = intrinsic(_ARGUMENTS, _Pixels(1, operands, EPILOGUES[kind], bits, shape).emit)
     width = bits // 8
 
-    @_inline
-    def row(block, rows, out, pixels, channels, left, right):  # type: ignore[no-untyped-def]
-        kh, kw = _field(block, Field.KERNEL_HEIGHT), _field(block, Field.KERNEL_WIDTH)
-        tap, pixel = channels * _field(block, Field.DILATION_WIDTH), channels * _field(block, Field.STRIDE_WIDTH)
-        weights, weight_bytes = _field(block, Field.WEIGHTS), _field(block, Field.GROUP_WEIGHTS)
-        table, stride = _field(block, Field.TABLE), _field(block, Field.TABLE_STRIDE)
+    @inline
+    def row(block: Int64, rows: Int64, out: Int64, pixels: Int64, channels: Int64, left: Int64, right: Int64) -> None:
+        kh, kw = field(block, Field.KERNEL_HEIGHT), field(block, Field.KERNEL_WIDTH)
+        tap, pixel = channels * field(block, Field.DILATION_WIDTH), channels * field(block, Field.STRIDE_WIDTH)
+        weights, weight_bytes = field(block, Field.WEIGHTS), field(block, Field.GROUP_WEIGHTS)
+        table, stride = field(block, Field.TABLE), field(block, Field.TABLE_STRIDE)
         for c in range(left, right, _LANES):
             w, o, valid, x = weights + 4 * c, out + c * width, channels - c, 0
             while x + _PIXELS <= pixels:
@@ -220,19 +215,19 @@ def _row(operands: str, kind: str, bits: int, shape: str) -> Callable[..., None]
     return row
 
 
-@_inline
-def _pad(block, target, first, last):  # type: ignore[no-untyped-def]
-    code = load_uint8(_field(block, Field.PADDING))
+@inline
+def _pad(block: Int64, target: Int64, first: Int64, last: Int64) -> None:
+    code = load_uint8(field(block, Field.PADDING))
     for i in range(first, last):
         store_int8(target + i, code)
 
 
-@_inline
-def _put_row(block, source, target):  # type: ignore[no-untyped-def]
+@inline
+def _put_row(block: Int64, source: Int64, target: Int64) -> None:
     """One row of the image, padded to the left and right, its channels repeated by the multiplier."""
-    channels, repeats = _field(block, Field.OUT_CHANNELS), _field(block, Field.EXTRA)
-    width, line = _field(block, Field.WIDTH), _field(block, Field.EXTRA_2) * channels
-    start = _field(block, Field.PAD_LEFT) * channels
+    channels, repeats = field(block, Field.OUT_CHANNELS), field(block, Field.EXTRA)
+    width, line = field(block, Field.WIDTH), field(block, Field.EXTRA_2) * channels
+    start = field(block, Field.PAD_LEFT) * channels
     end = min(start + width * channels, line)
     if repeats == 1:
         _copy(target + start, source, end - start)

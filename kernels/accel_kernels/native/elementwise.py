@@ -8,22 +8,15 @@ parameters, one 8-byte number after the other (`SUM_FIELDS` of the form, then th
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from numba import njit  # noqa: TID251 - compiled by `compile`
-
+from accel_kernels._types import Int64
 from accel_kernels.native.emit import F32, F64, I8, I32, I64, Emitter, Value, intrinsic, vector
 from accel_kernels.native.epilogues import EPILOGUES, limited_rint, narrow, rescaled
-from accel_kernels.native.memory import load_int64
+from accel_kernels.native.fields import field, input_address, output_address
 from accel_kernels.native.tables import EPILOGUE_FIELDS, SUM_FIELDS, Field
 from accel_kernels.native.tier import tier
 
-_inline = njit(nogil=True, error_model="numpy")
 _LANES = tier().lanes
 _TYPES = {"i32": I32, "i64": I64, "f32": F32, "f64": F64}
-
-
-@_inline
-def _field(block, field):  # type: ignore[no-untyped-def]
-    return load_int64(block + 8 * field)
 
 
 class _Sum:
@@ -87,14 +80,14 @@ def build(variant: str) -> Callable[..., None]:
     form, operands, epilogue = variant.split(":")
     emit: Any = intrinsic(5, _Sum(form, operands, epilogue).emit)
 
-    def add(block, arena, constants, scratch, part, parts):  # type: ignore[no-untyped-def]
-        a = _field(block, Field.INPUT) + arena * _field(block, Field.IN_ARENA)
-        b = _field(block, Field.OTHER) + arena * _field(block, Field.OTHER_ARENA)
-        out = _field(block, Field.OUTPUT) + arena * _field(block, Field.OUT_ARENA)
-        size = _field(block, Field.SIZE)
+    def add(block: Int64, arena: Int64, constants: Int64, scratch: Int64, part: Int64, parts: Int64) -> None:
+        a = input_address(block, arena)
+        b = field(block, Field.OTHER) + arena * field(block, Field.OTHER_ARENA)
+        out = output_address(block, arena)
+        size = field(block, Field.SIZE)
         blocks = (size + 63) // 64
         first, last = blocks * part // parts * 64, min(blocks * (part + 1) // parts * 64, size)
         if first < last:
-            emit(a + first, b + first, out + first, last - first, _field(block, Field.TABLE))
+            emit(a + first, b + first, out + first, last - first, field(block, Field.TABLE))
 
     return add

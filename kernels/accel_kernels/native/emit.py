@@ -18,12 +18,18 @@ def vector(element: Any, lanes: int) -> Any:
     return ir.VectorType(element, lanes)
 
 
+def instruction(function: Callable[..., Any]) -> Callable[..., Any]:
+    """numba's intrinsic, with a type: what comes out is called without the typing context."""
+    made: Callable[..., Any] = extending.intrinsic(function)
+    return made
+
+
 def intrinsic(count: int, emit: Callable[["Emitter", Sequence[Value]], None]) -> Any:
     """A function of `count` int64 without result, whose instructions `emit` writes."""
     names = ", ".join(f"a{i}" for i in range(count))
     space: dict[str, Any] = {"make": lambda: _typed(count, emit)}
     exec(f"def emitted(typingctx, {names}):\n    return make()", space)  # numba reads the names of the parameters
-    return extending.intrinsic(space["emitted"])
+    return instruction(space["emitted"])
 
 
 def _typed(count: int, emit: Callable[["Emitter", Sequence[Value]], None]) -> Any:
@@ -87,7 +93,9 @@ class Emitter:
         element = {I16: "i16", I32: "i32", I64: "i64", F32: "f32", F64: "f64"}[kind.element]
         return self.call(f"llvm.{name}.v{kind.count}{element}", kind, arguments)
 
-    def loop(self, count: Value, carried: Sequence[Value], body: Callable[[Value, list[Value]], list[Value]]) -> list:
+    def loop(
+        self, count: Value, carried: Sequence[Value], body: Callable[[Value, list[Value]], list[Value]]
+    ) -> list[Value]:
         """for i in range(count): carried = body(i, carried); what comes out. `count` is at least 1."""
         builder = self.builder
         before = builder.block

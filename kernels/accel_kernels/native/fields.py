@@ -1,27 +1,37 @@
 """Arguments of steps as compiled code reads them."""
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 from numba import njit  # noqa: TID251 - compiled by `compile`, as parts of steps
 
+from accel_kernels._types import Int64
 from accel_kernels.native.memory import load_int64
 from accel_kernels.native.tables import Field
 
-inline = njit(nogil=True, error_model="numpy")
-"""The decorator of parts of steps."""
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def inline(function: Function) -> Function:
+    """The decorator of parts of steps."""
+    compiled: Function = njit(nogil=True, error_model="numpy")(function)
+    return compiled
 
 
 @inline
-def field(block, place):  # type: ignore[no-untyped-def]
+def field(block: Int64, place: Int64) -> Int64:
     """The argument at a place of a row."""
-    return load_int64(block + 8 * place)
+    value: Int64 = load_int64(block + 8 * place)
+    return value
 
 
 @inline
-def input_address(block, arena):  # type: ignore[no-untyped-def]
+def input_address(block: Int64, arena: Int64) -> Int64:
     """Where the first operand lies."""
     return field(block, Field.INPUT) + arena * field(block, Field.IN_ARENA)
 
 
 @inline
-def output_address(block, arena):  # type: ignore[no-untyped-def]
+def output_address(block: Int64, arena: Int64) -> Int64:
     """Where the result lies."""
     return field(block, Field.OUTPUT) + arena * field(block, Field.OUT_ARENA)

@@ -12,18 +12,18 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
-from numba import extending, njit, types  # noqa: TID251 - compiled by `compile`
+from numba import types
 
-from accel_kernels.native.emit import I32, I64, Emitter
+from accel_kernels._types import Int64
+from accel_kernels.native.emit import I32, I64, Emitter, instruction
+from accel_kernels.native.fields import inline
 from accel_kernels.native.memory import load_int64
 
 _SPINS = 4000
 _STEP_ARGUMENTS = 6
 
-_inline = njit(nogil=True, error_model="numpy")
 
-
-@extending.intrinsic
+@instruction
 def _call(typingctx: Any, address: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any) -> Any:
     """Call a step: numba's convention puts a place for the result and one for errors before the arguments."""
 
@@ -39,7 +39,7 @@ def _call(typingctx: Any, address: Any, a: Any, b: Any, c: Any, d: Any, e: Any, 
     return types.void(*[types.int64] * (1 + _STEP_ARGUMENTS)), codegen
 
 
-@extending.intrinsic
+@instruction
 def _arrive(typingctx: Any, counter: Any) -> Any:
     """Add one to the counter, after everything written before."""
 
@@ -50,7 +50,7 @@ def _arrive(typingctx: Any, counter: Any) -> Any:
     return types.int64(types.int64), codegen
 
 
-@extending.intrinsic
+@instruction
 def _seen(typingctx: Any, counter: Any) -> Any:
     """The counter, before everything read after."""
 
@@ -61,7 +61,7 @@ def _seen(typingctx: Any, counter: Any) -> Any:
     return types.int64(types.int64), codegen
 
 
-@extending.intrinsic
+@instruction
 def _pause(typingctx: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         if builder.module.triple.startswith(("x86_64", "i686")):
@@ -71,7 +71,7 @@ def _pause(typingctx: Any) -> Any:
     return types.void(), codegen
 
 
-@extending.intrinsic
+@instruction
 def _yield(typingctx: Any) -> Any:
     """The C library's sched_yield."""
 
@@ -82,8 +82,8 @@ def _yield(typingctx: Any) -> Any:
     return types.void(), codegen
 
 
-@_inline
-def _meet(counter, arrivals):  # type: ignore[no-untyped-def]
+@inline
+def _meet(counter: Int64, arrivals: Int64) -> None:
     _arrive(counter)
     spins = 0
     while _seen(counter) < arrivals:
@@ -97,7 +97,19 @@ def _meet(counter, arrivals):  # type: ignore[no-untyped-def]
 def build(variant: str) -> Callable[..., None]:
     """The interpreter; it has no variants."""
 
-    def run(addresses, rows, row_bytes, first, last, arena, constants, scratch, part, parts, counter):  # type: ignore[no-untyped-def]
+    def run(
+        addresses: Int64,
+        rows: Int64,
+        row_bytes: Int64,
+        first: Int64,
+        last: Int64,
+        arena: Int64,
+        constants: Int64,
+        scratch: Int64,
+        part: Int64,
+        parts: Int64,
+        counter: Int64,
+    ) -> None:
         for index in range(first, last):
             _call(load_int64(addresses + 8 * index), rows + index * row_bytes, arena, constants, scratch, part, parts)
             if parts > 1:

@@ -9,6 +9,7 @@ from typing import Any
 
 from numba import types
 
+from accel_kernels._types import Int64
 from accel_kernels.native.fields import field, input_address, output_address
 from accel_kernels.native.memory import LOADS, access, load_int32
 from accel_kernels.native.tables import Field
@@ -25,13 +26,13 @@ def build(variant: str) -> Callable[..., None]:
     load_entry: Any = access(_TYPES[int(bits)], stores=False)
     store: Any = access(_TYPES[int(bits)], stores=True)
 
-    def lookup(block, arena, constants, scratch, part, parts):  # type: ignore[no-untyped-def]
+    def lookup(block: Int64, arena: Int64, constants: Int64, scratch: Int64, part: Int64, parts: Int64) -> None:
         x, y = input_address(block, arena), output_address(block, arena)
         size, table = field(block, Field.SIZE), field(block, Field.TABLE) - lowest * out_width
         for i in range(size * part // parts, size * (part + 1) // parts):
             store(y + i * out_width, load_entry(table + load(x + i * width) * out_width))
 
-    def lookup_indexed(block, arena, constants, scratch, part, parts):  # type: ignore[no-untyped-def]
+    def lookup_indexed(block: Int64, arena: Int64, constants: Int64, scratch: Int64, part: Int64, parts: Int64) -> None:
         x, y, index = input_address(block, arena), output_address(block, arena), field(block, Field.OTHER)
         size, table = field(block, Field.SIZE), field(block, Field.TABLE) - lowest * out_width
         for i in range(size * part // parts, size * (part + 1) // parts):

@@ -3,9 +3,10 @@
 from typing import Any
 
 from llvmlite import ir
-from numba import extending, types
+from numba import types
 
-from accel_kernels.native.emit import I8, I64, Emitter, vector
+from accel_kernels._types import Int64
+from accel_kernels.native.emit import I8, I64, Emitter, instruction, vector
 
 _BLOCK = 64
 """Bytes that `copy` moves at once."""
@@ -15,7 +16,7 @@ def access(kind: Any, *, stores: bool) -> Any:
     """An intrinsic that loads or stores one number of a numba type at any address."""
     if stores:
 
-        @extending.intrinsic
+        @instruction
         def store(typingctx: Any, address: Any, value: Any) -> Any:
             def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
                 data = context.get_data_type(kind)
@@ -27,7 +28,7 @@ def access(kind: Any, *, stores: bool) -> Any:
 
         return store
 
-    @extending.intrinsic
+    @instruction
     def load(typingctx: Any, address: Any) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             data = context.get_data_type(kind)
@@ -55,7 +56,7 @@ store_int64 = access(types.int64, stores=True)
 LOADS = {"u8": load_uint8, "s8": load_int8, "s16": load_int16, "u16": load_uint16, "s32": load_int32}
 
 
-@extending.intrinsic
+@instruction
 def _copy_block(typingctx: Any, target: Any, source: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         e, kind = Emitter(builder), vector(I8, _BLOCK)
@@ -65,7 +66,7 @@ def _copy_block(typingctx: Any, target: Any, source: Any) -> Any:
     return types.void(types.int64, types.int64), codegen
 
 
-@extending.intrinsic
+@instruction
 def _widen_block(typingctx: Any, target: Any, source: Any, kind: Any, zero_point: Any) -> Any:
     """Sixteen codes of 8 bits as int16, the zero point subtracted; kind: 1 for int8, 0 for uint8."""
 
@@ -81,13 +82,13 @@ def _widen_block(typingctx: Any, target: Any, source: Any, kind: Any, zero_point
     return types.void(types.int64, types.int64, types.int64, types.int64), codegen
 
 
-def copy(target, source, size):  # type: ignore[no-untyped-def]
+def copy(target: Int64, source: Int64, size: Int64) -> None:
     """Copy bytes in whole blocks: up to 63 bytes beyond `size` are read and written too."""
     for i in range(0, size, _BLOCK):
         _copy_block(target + i, source + i)
 
 
-def widen(target, source, count, signed, zero_point):  # type: ignore[no-untyped-def]
+def widen(target: Int64, source: Int64, count: Int64, signed: Int64, zero_point: Int64) -> None:
     """int16 of codes of 8 bits, relative to their zero point, in blocks of 16: up to 15 more are read and written."""
     for i in range(0, count, 16):
         _widen_block(target + 2 * i, source + i, signed, zero_point)

@@ -7,18 +7,14 @@ innermost last. OTHER and SIZE are the offsets of the first elements. A constant
 from collections.abc import Callable
 from typing import Any
 
-from numba import njit, types  # noqa: TID251 - compiled by `compile`
+from numba import types
 
+from accel_kernels._types import Int64
+from accel_kernels.native.fields import field, inline, input_address, output_address
 from accel_kernels.native.memory import access, load_int64, store_int64
 from accel_kernels.native.tables import Field
 
-_inline = njit(nogil=True, error_model="numpy")
 _TYPES = {1: types.int8, 2: types.int16, 4: types.int32, 8: types.int64}
-
-
-@_inline
-def _field(block, field):  # type: ignore[no-untyped-def]
-    return load_int64(block + 8 * field)
 
 
 def build(variant: str) -> Callable[..., None]:
@@ -28,16 +24,16 @@ def build(variant: str) -> Callable[..., None]:
     load: Any = access(_TYPES[size], stores=False)
     store: Any = access(_TYPES[size], stores=True)
 
-    def fill(block, arena, constants, scratch, part, parts):  # type: ignore[no-untyped-def]
-        out = _field(block, Field.OUTPUT) + arena * _field(block, Field.OUT_ARENA)
-        count, code = _field(block, Field.SIZE), _field(block, Field.LOW)
+    def fill(block: Int64, arena: Int64, constants: Int64, scratch: Int64, part: Int64, parts: Int64) -> None:
+        out = output_address(block, arena)
+        count, code = field(block, Field.SIZE), field(block, Field.LOW)
         for i in range(count * part // parts, count * (part + 1) // parts):
             store(out + size * i, code)
 
-    def copy(block, arena, constants, scratch, part, parts):  # type: ignore[no-untyped-def]
-        source = _field(block, Field.INPUT) + arena * _field(block, Field.IN_ARENA) + size * _field(block, Field.OTHER)
-        target = _field(block, Field.OUTPUT) + arena * _field(block, Field.OUT_ARENA) + size * _field(block, Field.SIZE)
-        axes, table = _field(block, Field.EXTRA), _field(block, Field.TABLE)
+    def copy(block: Int64, arena: Int64, constants: Int64, scratch: Int64, part: Int64, parts: Int64) -> None:
+        source = input_address(block, arena) + size * field(block, Field.OTHER)
+        target = output_address(block, arena) + size * field(block, Field.SIZE)
+        axes, table = field(block, Field.EXTRA), field(block, Field.TABLE)
         last = table + 24 * (axes - 1)
         inner, from_step, to_step = load_int64(last), load_int64(last + 8) * size, load_int64(last + 16) * size
         outer = 1
@@ -64,8 +60,8 @@ def build(variant: str) -> Callable[..., None]:
 _load_byte, _store_byte = access(types.int8, stores=False), access(types.int8, stores=True)
 
 
-@_inline
-def _copy_bytes(target, source, count):  # type: ignore[no-untyped-def]
+@inline
+def _copy_bytes(target: Int64, source: Int64, count: Int64) -> None:
     whole = count // 8 * 8
     for i in range(0, whole, 8):
         store_int64(target + i, load_int64(source + i))

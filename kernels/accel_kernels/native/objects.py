@@ -31,7 +31,7 @@ def address(name: str) -> int:
 
 
 def function(name: str, arguments: int) -> Any:
-    """The code as a function of `arguments` integers, to be called from Python; it runs without the interpreter lock."""
+    """The code as a function of `arguments` integers for Python; it runs without the interpreter lock."""
     ignored = ctypes.create_string_buffer(64)  # where compiled code would put results and errors: there are none
     _kept.append(ignored)
     kind = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_int64] * (arguments + 2))

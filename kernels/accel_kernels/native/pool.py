@@ -3,20 +3,14 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from numba import njit  # noqa: TID251 - compiled by `compile`
-
+from accel_kernels._types import Int64
 from accel_kernels.native.emit import I8, I64, Emitter, Value, intrinsic, vector
-from accel_kernels.native.memory import load_int64, store_int64
+from accel_kernels.native.fields import field, input_address, output_address
+from accel_kernels.native.memory import store_int64
 from accel_kernels.native.tables import Field
 from accel_kernels.native.tier import tier
 
-_inline = njit(nogil=True, error_model="numpy")
 _BYTES = 4 * tier().lanes
-
-
-@_inline
-def _field(block, field):  # type: ignore[no-untyped-def]
-    return load_int64(block + 8 * field)
 
 
 def _largest(*, signed: bool) -> Any:
@@ -57,17 +51,17 @@ def build(variant: str) -> Callable[..., None]:
     """The step of a variant. A window without any pixel of the image gives LOW."""
     largest = _largest(signed=variant == "s8")
 
-    def pool(block, arena, constants, scratch, part, parts):  # type: ignore[no-untyped-def]
-        image = _field(block, Field.INPUT) + arena * _field(block, Field.IN_ARENA)
-        out = _field(block, Field.OUTPUT) + arena * _field(block, Field.OUT_ARENA)
-        height, width, channels = _field(block, Field.HEIGHT), _field(block, Field.WIDTH), _field(block, Field.DEPTH)
-        out_height, out_width = _field(block, Field.OUT_HEIGHT), _field(block, Field.OUT_WIDTH)
-        kh, kw = _field(block, Field.KERNEL_HEIGHT), _field(block, Field.KERNEL_WIDTH)
-        sh, sw = _field(block, Field.STRIDE_HEIGHT), _field(block, Field.STRIDE_WIDTH)
-        dh, dw = _field(block, Field.DILATION_HEIGHT), _field(block, Field.DILATION_WIDTH)
-        top, left = _field(block, Field.PAD_TOP), _field(block, Field.PAD_LEFT)
-        low, high, padding = _field(block, Field.LOW), _field(block, Field.HIGH), _field(block, Field.PADDING)
-        lines = _field(block, Field.IMAGES) * out_height
+    def pool(block: Int64, arena: Int64, constants: Int64, scratch: Int64, part: Int64, parts: Int64) -> None:
+        image = input_address(block, arena)
+        out = output_address(block, arena)
+        height, width, channels = field(block, Field.HEIGHT), field(block, Field.WIDTH), field(block, Field.DEPTH)
+        out_height, out_width = field(block, Field.OUT_HEIGHT), field(block, Field.OUT_WIDTH)
+        kh, kw = field(block, Field.KERNEL_HEIGHT), field(block, Field.KERNEL_WIDTH)
+        sh, sw = field(block, Field.STRIDE_HEIGHT), field(block, Field.STRIDE_WIDTH)
+        dh, dw = field(block, Field.DILATION_HEIGHT), field(block, Field.DILATION_WIDTH)
+        top, left = field(block, Field.PAD_TOP), field(block, Field.PAD_LEFT)
+        low, high, padding = field(block, Field.LOW), field(block, Field.HIGH), field(block, Field.PADDING)
+        lines = field(block, Field.IMAGES) * out_height
         for line in range(lines * part // parts, lines * (part + 1) // parts):
             y0, plane = line % out_height * sh - top, line // out_height * height
             for ox in range(out_width):

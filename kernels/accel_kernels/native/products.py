@@ -28,9 +28,11 @@ def micro_kernel(tier: Tier, rows: int, vectors: int, operands: str, kind: str, 
 
     Args:
         tier: of the processor.
-        rows, vectors: of the block that it computes.
+        rows: of the block that it computes.
+        vectors: of the block's columns.
         operands: "u8" or "s8" (with weights of int8, for tiers with quads), or "s16" (both int16).
-        kind: of the epilogue. bits: of the results as they are stored, 8, 16 or 32.
+        kind: of the epilogue.
+        bits: of the results as they are stored, 8, 16 or 32.
     """
     block = _Block(tier, rows, vectors, operands, EPILOGUES[kind], bits)
     return intrinsic(ARGUMENTS, block.emit)

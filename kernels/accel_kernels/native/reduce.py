@@ -5,6 +5,7 @@ The operand is [IMAGES, SIZE, CHANNELS]; the sum over its SIZE rows must fit 32 
 
 from collections.abc import Callable
 
+from accel_kernels._types import Int64
 from accel_kernels.native.fields import field, input_address, output_address
 from accel_kernels.native.rows import LANES, sum_rows
 from accel_kernels.native.tables import Field
@@ -16,7 +17,7 @@ def build(variant: str) -> Callable[..., None]:
     total = sum_rows(operands, kind, int(bits))
     width, out_width = int(operands[1:]) // 8, int(bits) // 8
 
-    def reduce(block, arena, constants, scratch, part, parts):  # type: ignore[no-untyped-def]
+    def reduce(block: Int64, arena: Int64, constants: Int64, scratch: Int64, part: Int64, parts: Int64) -> None:
         x, y = input_address(block, arena), output_address(block, arena)
         rows, channels = field(block, Field.SIZE), field(block, Field.CHANNELS)
         table, stride = field(block, Field.TABLE), field(block, Field.TABLE_STRIDE)

@@ -6,6 +6,7 @@ EXTRA those of an incomplete last row, which SIZE does not count.
 
 from collections.abc import Callable
 
+from accel_kernels._types import Int64
 from accel_kernels.native.fields import field, input_address, output_address
 from accel_kernels.native.rows import LANES, requantize_rows
 from accel_kernels.native.tables import Field
@@ -17,7 +18,7 @@ def build(variant: str) -> Callable[..., None]:
     convert = requantize_rows(operands, kind, int(bits))
     width, out_width = int(operands[1:]) // 8, int(bits) // 8
 
-    def requantize(block, arena, constants, scratch, part, parts):  # type: ignore[no-untyped-def]
+    def requantize(block: Int64, arena: Int64, constants: Int64, scratch: Int64, part: Int64, parts: Int64) -> None:
         x, y = input_address(block, arena), output_address(block, arena)
         rows, channels, rest = field(block, Field.SIZE), field(block, Field.CHANNELS), field(block, Field.EXTRA)
         table, stride = field(block, Field.TABLE), field(block, Field.TABLE_STRIDE)
