@@ -60,7 +60,7 @@ def prepare_pool_maximum(command: PoolMaximum, context: Context) -> Operation:
 @prepares(PoolAverage)
 def prepare_pool_average(command: PoolAverage, context: Context) -> Operation:
     """The operation of an average pooling."""
-    geometry, counts = window_geometry(command.input, command.output_to, command.window), _counts(command)
+    geometry, counts = window_geometry(command.input, command.output_to, command.window), window_divisors(command)
     if not counts.all():
         raise refusal("window", str(command.window), "holds at least one pixel of the image at every position")
     if isinstance(command.recipe, FloatAverage):
@@ -207,7 +207,7 @@ def _(recipe: FloatMean, command: Reduce) -> Operation:
     return Operation(bind, {Scratch.LEFT: command.input.size_bytes, Scratch.ACCUMULATORS: count * 4})
 
 
-def _counts(command: PoolAverage) -> Int64s:
+def window_divisors(command: PoolAverage) -> Int64s:
     """The divisor of every output pixel [N * Ho * Wo]."""
     window, x, y = command.window, command.input.shape, command.output_to.shape
     pads = ((window.pad_top, command.pad_bottom), (window.pad_left, command.pad_right))

@@ -10,14 +10,26 @@ from accel_sim.hardware import AcceleratorConfig
 from accel_sim.program import Command, Program, verify
 from accel_sim.sim import convolution, elementwise, matrix_product, movement, pooling, resizing, softmax, tables
 from accel_sim.sim.memory import Bytes, Memory, Scratch, constant_image
-from accel_sim.sim.native import matrices, others
+from accel_sim.sim.native import codes, matrices, others
 from accel_sim.sim.native.runner import NativeProgram, NativeRunner, available
 from accel_sim.sim.native.step import NativeStep, lower
 from accel_sim.sim.preparation import Context, Operation, Record, Run, prepare
 from accel_sim.sim.result import Level
 from accel_sim.sim.stepped import prepare_stepped
 
-EXECUTORS = (convolution, elementwise, matrix_product, movement, pooling, resizing, softmax, tables, matrices, others)
+EXECUTORS = (
+    convolution,
+    elementwise,
+    matrix_product,
+    movement,
+    pooling,
+    resizing,
+    softmax,
+    tables,
+    codes,
+    matrices,
+    others,
+)
 """The modules whose import registers how commands are prepared, or lowered to native steps."""
 
 

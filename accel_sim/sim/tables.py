@@ -11,12 +11,10 @@ from accel_sim.sim.preparation import Context, Operation, Record, Run, prepares,
 @prepares(Lookup)
 def prepare_lookup(command: Lookup, context: Context) -> Operation:
     """The operation of a table."""
-    tables, first = _covering(command, context)
+    tables, first = covering_tables(command, context)
     if command.table_index is None:
         return _single(command, tables, first)
-    index = np.ascontiguousarray(np.broadcast_to(_index(command, context, len(tables)), command.input.shape)).reshape(
-        -1
-    )
+    index = selected_tables(command, context, tables)
 
     def bind(memory: Memory, record: Record) -> Run:
         x, codes = memory.view(command.input).reshape(-1), memory.view(command.output_to).reshape(-1)
@@ -33,8 +31,16 @@ def _single(command: Lookup, table: Array, first: int) -> Operation:
     return Operation(bind)
 
 
-def _covering(command: Lookup, context: Context) -> tuple[Array, int]:
-    """The table with an entry for every code of the input's type, and its first code.
+def selected_tables(command: Lookup, context: Context, tables: Array) -> Array:
+    """The index of each element's table, [n]; empty where there is one table."""
+    if command.table_index is None:
+        return np.zeros(0, np.int32)
+    index = _index(command, context, len(tables))
+    return np.ascontiguousarray(np.broadcast_to(index, command.input.shape)).reshape(-1)
+
+
+def covering_tables(command: Lookup, context: Context) -> tuple[Array, int]:
+    """The table (or tables) with an entry for every code of the input's type, and its first code.
 
     Codes outside the grid of a tensor of fewer bits do not occur; entries for them repeat the table's ends.
     """
