@@ -27,6 +27,7 @@ from accel_sim.ir import (
     Padding2D,
     PRelu,
     Reshape,
+    Transpose,
 )
 from accel_sim.quantization import (
     Recipe,
@@ -135,6 +136,43 @@ def test_piecewise_linear_and_pooling_between_layers_let_scales_pass(op, operand
     inputs = np.random.default_rng(0).normal(0, 1, (4, 3, 5, 5)).astype(np.float32)
     np.testing.assert_allclose(outputs(made.graph, inputs), outputs(graph, inputs), rtol=1e-5, atol=1e-5)
     assert not np.allclose(made.factors[graph.nodes[0].name], 1.0)
+
+
+@pytest.mark.parametrize("order", ["channels last", "channels first", "channels in the middle"])
+def test_scales_pass_through_flattened_maps(order: str) -> None:
+    """Channel c is read by the columns of the fully connected layer to which a file's Flatten brings it."""
+    g = FloatGraph()
+    x = g.input("x", (1, 4, 3, 2))
+    spread = np.logspace(-1, 1, 5)[:, None, None, None]
+    weights = g.constant(g.random.normal(0, 1, (5, 1, 1, 2)) * spread)
+    y = g.op(Conv2D(), x, weights, g.normal(5), shape=(1, 4, 3, 5))
+    y = g.op(Clip(RELU6), y, shape=(1, 4, 3, 5))
+    permutation = {"channels last": None, "channels first": (0, 3, 1, 2), "channels in the middle": (0, 2, 3, 1)}[order]
+    shape = (1, 4, 3, 5)
+    if permutation:
+        shape = tuple(shape[axis] for axis in permutation)
+        y = g.op(Transpose(permutation), y, shape=shape)
+    y = g.op(Reshape(), y, shape=(1, 60))
+    graph = run_passes(g.graph(g.op(FullyConnected(), y, g.normal(7, 60), g.normal(7), shape=(1, 7), name="y")))
+    made = equalize_graph(graph)
+    assert len(made.links) == 1
+    inputs = np.random.default_rng(0).normal(0, 1, (6, 2, 4, 3)).astype(np.float32)
+    np.testing.assert_allclose(outputs(made.graph, inputs), outputs(graph, inputs), rtol=2e-5, atol=2e-5)
+    first, second = layers_of(made.graph).values()
+    columns = np.abs(second.weight).max(axis=0).reshape(shape)
+    r2 = columns.max(axis=tuple(a for a in range(4) if a != (permutation or (0, 1, 2, 3)).index(3)))
+    np.testing.assert_allclose(np.abs(first.weight).max(axis=(1, 2, 3)), r2, rtol=1e-6)
+
+
+def test_a_cap_behind_another_operator_stops_equalization_and_says_so() -> None:
+    g = FloatGraph()
+    x = g.input("x", (1, 4, 4, 3))
+    y = g.op(LeakyRelu(0.1), g.op(Conv2D(), x, g.normal(3, 1, 1, 3), shape=(1, 4, 4, 3)), shape=(1, 4, 4, 3))
+    y = g.op(Clip(RELU6), y, shape=(1, 4, 4, 3))
+    graph = g.graph(g.op(Conv2D(), y, g.normal(2, 1, 1, 3), shape=(1, 4, 4, 2), name="y"))
+    links, stops = scaling_links(graph)
+    assert links == []
+    assert "Clip" in stops[0].reason
 
 
 def test_equalization_stops_at_branches_results_and_other_operators_and_says_so() -> None:
@@ -282,6 +320,26 @@ def test_adaround_beats_nearest_where_it_counts() -> None:
     assert all(layer.gain <= 1.0 for layer in reports["adaround"].layers)
     assert min(layer.gain for layer in reports["adaround"].layers) < 0.8
     assert "AdaRound" in [step.name for step in reports["adaround"].steps]
+
+
+def test_the_objective_of_one_layer_is_its_error_on_float_inputs() -> None:
+    """eq 32 against eq 35: each is the better one on what it minimizes, and not worse than nearest."""
+    graph, inputs = inverted_residual(), data(32)
+    text = '[weights]\nbits = 3\n[rounding]\nmethod = "{}"\niterations = 300\nobjective = "{}"\n'
+    kinds = {"nearest": ("nearest", "layer"), "layer": ("adaround", "layer"), "whole": ("adaround", "reconstruction")}
+    made = {k: quantize_with_report(graph, inputs, parse_recipe(text.format(*v))) for k, v in kinds.items()}
+    reference = made["nearest"].reference
+    layer = convolutions(reference)[2]  # the layers before it are quantized, too
+    stored = {"x": inputs.transpose(0, 2, 3, 1)}
+    x = evaluate_float(reference, stored, np.float64)[layer.node.inputs[0]]
+    errors = {}
+    for kind, quantized in made.items():
+        node = next(n for n in quantized.graph.nodes if n.name == layer.name)
+        held = quantized.graph.operand(node, 1)
+        reals = held.constant * np.array(held.quant.scale)[:, None, None, None]
+        errors[kind] = np.square(x @ (reals - layer.weight)[:, 0, 0].T).sum()
+    assert errors["layer"] < 0.9 * errors["nearest"]
+    assert errors["layer"] < errors["whole"]
 
 
 def test_adaround_only_chooses_between_the_two_neighbours_and_follows_from_its_seed() -> None:

@@ -58,9 +58,10 @@ def equalize_graph(graph: Graph, relu6: Cap = Cap.KEEP) -> EqualizedGraph:
     sweeps = 0
     for chain in chains(links):
         names = [chain[0].first, *(link.second for link in chain)]
-        result = equalize([_chain_layer(layers[name]) for name in names])
+        inner = [1, *(link.inner for link in chain)]
+        result = equalize([_chain_layer(layers[n], k) for n, k in zip(names, inner, strict=True)])
         sweeps = max(sweeps, result.sweeps)
-        changes |= {name: _change(made) for name, made in zip(names, result.layers, strict=True)}
+        changes |= {n: _change(made, k) for n, made, k in zip(names, result.layers, inner, strict=True)}
         for name, s, spared in zip(names, result.factors, result.dead, strict=False):  # the last layer has none
             factors[name] = s
             dead |= {name: int(np.count_nonzero(spared))} if spared.any() else {}
@@ -76,11 +77,19 @@ def _without_cap(layer: Layer) -> Layer:
     return replace(layer, node=replace(layer.node, op=op))
 
 
-def _chain_layer(layer: Layer) -> ChainLayer:
+def _chain_layer(layer: Layer, inner: int) -> ChainLayer:
     low, high = layer.bounds
-    return ChainLayer(layer.name, layer.weight, layer.bias, layer.groups, low, high)
+    return ChainLayer(layer.name, _turned(layer.weight, inner), layer.bias, layer.groups, low, high)
 
 
-def _change(layer: ChainLayer) -> Change:
+def _change(layer: ChainLayer, inner: int) -> Change:
     assert isinstance(layer.low, float)  # links have lower bounds of 0 or none, which do not scale
-    return Change(layer.weight, layer.bias, activation_of(layer.low, layer.high))
+    weight = _turned(layer.weight, layer.weight.shape[-1] // inner)
+    return Change(weight, layer.bias, activation_of(layer.low, layer.high))
+
+
+def _turned(weight: F64, inner: int) -> F64:
+    """Columns [channels, inner] of a flattened map as [inner, channels], channels last, or back."""
+    if inner == 1 or weight.ndim != 2:
+        return weight
+    return weight.reshape(weight.shape[0], -1, inner).swapaxes(1, 2).reshape(weight.shape)
