@@ -14,8 +14,9 @@ from accel_sim.sim.layers import CommandReport, command_timings, layer_results
 from accel_sim.sim.memory import Array
 from accel_sim.sim.observers import Keeper, Observer
 from accel_sim.sim.prepared import PreparedProgram, Worker, merged_record, prepared
-from accel_sim.sim.result import Level, RunResult
+from accel_sim.sim.result import LayerResult, Level, RunResult
 from accel_sim.sim.samples import Samples, check_inputs, empty_outputs, place, to_file
+from accel_sim.sim.timing import CommandTiming
 
 Progress = Callable[[int, int], None]
 """(samples done, samples in all) -> None."""
@@ -99,7 +100,9 @@ class Machine:
         ready = prepared(program, self.hardware, level)
         job = _Job(program, samples, keeper, tuple(observers), empty_outputs(program.outputs, samples.count))
         workers = _run_all(job, ready, threads or os.cpu_count() or 1, progress)
-        return self._result(job, level, ready, workers)
+        result = self._result(job, level, ready, workers)
+        ready.give_back(workers)
+        return result
 
     def _check(self, program: Program) -> None:
         """A program's tiles fit the grid and memories that it was compiled for, and need not fit others."""
@@ -112,28 +115,37 @@ class Machine:
 
     def _result(self, job: _Job, level: Level, ready: PreparedProgram, workers: Sequence[Worker]) -> RunResult:
         program = job.program
-        timings = command_timings(program, self.hardware) if level.timed else (None,) * len(program.commands)
-        records = [
-            merged_record(workers, index) if operation and operation.watched and level.timed else None
-            for index, operation in enumerate(ready.operations)
-        ]
-        reports = [CommandReport(*parts) for parts in zip(program.commands, timings, records, strict=True)]
+        timings = command_timings(program, self.hardware) if level.timed else ()
         return RunResult(
             outputs=job.outputs,
             ports={port.name: port for port in program.outputs},
-            layers=layer_results(reports, self.hardware.grid.size),
+            layers=self._layers(program, ready, timings, workers) if level.timed else ready.layers,
             samples=job.samples.count,
             level=level,
-            cycles=sum(t.cycles for t in timings if t is not None) if level.timed else None,
+            cycles=sum(t.cycles for t in timings) if level.timed else None,
             tensors=job.keeper.tensors,
         )
+
+    def _layers(
+        self,
+        program: Program,
+        ready: PreparedProgram,
+        timings: Sequence[CommandTiming],
+        workers: Sequence[Worker],
+    ) -> tuple[LayerResult, ...]:
+        records = [
+            merged_record(workers, index) if operation and operation.watched else None
+            for index, operation in enumerate(ready.operations)
+        ]
+        reports = [CommandReport(*parts) for parts in zip(program.commands, timings, records, strict=True)]
+        return layer_results(reports, self.hardware.grid.size)
 
 
 def _run_all(job: _Job, ready: PreparedProgram, threads: int, progress: Progress | None) -> list[Worker]:
     """Run every sample; the workers, with what they have watched."""
     count = job.samples.count
     each = max(threads // max(count, 1), 1)
-    workers = [ready.worker(each) for _ in range(min(threads, count))]
+    workers = [ready.take(each) for _ in range(min(threads, count))]
     if len(workers) == 1:
         for sample in range(count):
             job.run_sample(sample, workers[0])

@@ -2,19 +2,20 @@
 
 import weakref
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from accel_kernels.lanes import new_record
+from accel_kernels.lanes import new_record, reset_record
 from accel_sim.errors import Fault, ProgramError
 from accel_sim.hardware import AcceleratorConfig
 from accel_sim.program import Command, Program, verify
 from accel_sim.sim import convolution, elementwise, matrix_product, movement, pooling, resizing, softmax, tables
+from accel_sim.sim.layers import CommandReport, layer_results
 from accel_sim.sim.memory import Bytes, Memory, Scratch, constant_image
 from accel_sim.sim.native import codes, matrices, others
 from accel_sim.sim.native.runner import NativeProgram, NativeRunner, available
 from accel_sim.sim.native.step import NativeStep, lower
 from accel_sim.sim.preparation import Context, Operation, Record, Run, prepare
-from accel_sim.sim.result import Level
+from accel_sim.sim.result import LayerResult, Level
 from accel_sim.sim.stepped import prepare_stepped
 
 EXECUTORS = (
@@ -33,6 +34,10 @@ EXECUTORS = (
 """The modules whose import registers how commands are prepared, or lowered to native steps."""
 
 
+UNWATCHED = new_record()
+"""The record of native steps, which watch nothing."""
+
+
 @dataclass(frozen=True)
 class PreparedProgram:
     """A verified program whose commands are prepared.
@@ -42,12 +47,32 @@ class PreparedProgram:
         native: the native steps; None where there are none.
         constants: the image of Region.CONSTANTS.
         activation_bytes: size of Region.ACTIVATIONS.
+        idle: workers of runs that have ended, by the threads that share their steps.
+        layers: of a run whose level watches nothing: they do not depend on data.
     """
 
     operations: tuple[Operation | None, ...]
     native: NativeProgram | None
     constants: Bytes
     activation_bytes: int
+    layers: tuple[LayerResult, ...] = ()
+    idle: dict[int, list["Worker"]] = field(default_factory=dict)
+
+    def take(self, threads: int) -> "Worker":
+        """An idle worker, or a new one; its records are empty."""
+        waiting = self.idle.setdefault(threads, [])
+        try:
+            worker = waiting.pop()
+        except IndexError:
+            return self.worker(threads)
+        for record in worker.records:
+            reset_record(record)
+        return worker
+
+    def give_back(self, workers: Iterable["Worker"]) -> None:
+        """Workers of a run that has ended."""
+        for worker in workers:
+            self.idle.setdefault(worker.threads, []).append(worker)
 
     def worker(self, threads: int = 1) -> "Worker":
         """Memories and bound operations for one sample at a time, whose native steps `threads` threads may share."""
@@ -56,11 +81,11 @@ class PreparedProgram:
             for name, size in operation.scratch.items() if operation else ():
                 scratch[name] = max(scratch.get(name, 0), size)
         memory = Memory(self.activation_bytes, self.constants, scratch)
-        records = tuple(new_record() for _ in self.operations)
+        records = tuple(new_record() if o else UNWATCHED for o in self.operations)
         pairs = zip(self.operations, records, strict=True)
         runs = tuple(o.bind(memory, record) if o else None for o, record in pairs)
         runner = NativeRunner(self.native, memory, threads) if self.native else None
-        return Worker(memory, runs, records, runner, self.native.ends if self.native else [])
+        return Worker(memory, runs, records, runner, self.native.ends if self.native else [], threads)
 
 
 @dataclass(frozen=True)
@@ -73,6 +98,7 @@ class Worker:
         records: of the commands, over all samples run.
         runner: runs native steps.
         ends: for each command, the end of the native steps that begin with it.
+        threads: that may share the work of a step.
     """
 
     memory: Memory
@@ -80,6 +106,7 @@ class Worker:
     records: tuple[Record, ...]
     runner: NativeRunner | None
     ends: list[int]
+    threads: int
 
     def execute(self, first: int, last: int) -> None:
         """Commands first to last - 1."""
@@ -142,7 +169,9 @@ def _prepare(program: Program, hardware: AcceleratorConfig, level: Level) -> Pre
     if faults:
         raise ProgramError(f"program {program.name!r}", faults)
     compiled = NativeProgram(steps, len(operations)) if steps else None
-    return PreparedProgram(tuple(operations), compiled, context.constants, program.activation_bytes)
+    plain = [CommandReport(command, None, None) for command in program.commands]
+    layers = () if level.timed else layer_results(plain, hardware.grid.size)
+    return PreparedProgram(tuple(operations), compiled, context.constants, program.activation_bytes, layers)
 
 
 def _of(command: Command, fault: Fault) -> Fault:

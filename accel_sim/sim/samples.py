@@ -46,7 +46,8 @@ class Samples:
         stored = part.transpose(port.file_axes) if port.file_axes else part
         if port.quant is None or not np.issubdtype(stored.dtype, np.floating):
             return stored
-        return quantize_real(self.profile, stored.astype(np.float64), port.quant)
+        real = stored if stored.dtype == np.float32 else stored.astype(np.float64)
+        return quantize_real(self.profile, real, port.quant)
 
 
 def check_inputs(program: Program, inputs: Mapping[str, Array]) -> Samples:

@@ -15,9 +15,17 @@ STEPS = 4
 START, LOW, HIGH, EVENTS, STATE = LANES, 2 * LANES, 3 * LANES, 4 * LANES, 5 * LANES
 
 
+_EMPTY = np.array([np.iinfo(np.int64).max, np.iinfo(np.int64).min, 0], np.int64)
+
+
 def new_record() -> NDArray[np.int64]:
     """An empty record: minimum, maximum, overflow events."""
-    return np.array([np.iinfo(np.int64).max, np.iinfo(np.int64).min, 0], np.int64)
+    return _EMPTY.copy()
+
+
+def reset_record(record: NDArray[np.int64]) -> None:
+    """Make a record an empty one."""
+    record[:] = _EMPTY
 
 
 def pack_lanes(weights: NDArray[np.generic]) -> NDArray[np.generic]:
