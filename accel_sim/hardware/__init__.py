@@ -7,13 +7,14 @@ from accel_sim.hardware.config import (
     EnergyConfig,
     GridConfig,
     MemoryConfig,
-    OverflowPolicy,
     TimingConfig,
     TimingModel,
     VectorConfig,
 )
 from accel_sim.hardware.load import DEFAULT_HARDWARE, load_hardware, parse_hardware, preset_names
 from accel_sim.hardware.schema import all_keys, to_toml
+from accel_sim.hardware.structures import load_structure, parse_structure, structure_names
+from accel_sim.numerics.accumulators import OverflowPolicy
 
 __all__ = [
     "DEFAULT_HARDWARE",
@@ -29,7 +30,10 @@ __all__ = [
     "VectorConfig",
     "all_keys",
     "load_hardware",
+    "load_structure",
     "parse_hardware",
+    "parse_structure",
     "preset_names",
+    "structure_names",
     "to_toml",
 ]

@@ -5,6 +5,7 @@ from enum import Enum
 
 from accel_sim.errors import Fault, HardwareError
 from accel_sim.hardware.checks import described, range_faults
+from accel_sim.numerics.accumulators import OverflowPolicy
 
 
 class Dataflow(Enum):
@@ -21,15 +22,6 @@ class Dataflow(Enum):
     stream."""
     INPUT_STATIONARY = "input_stationary"
     """Systolic: inputs rest in the PEs (K along rows, output pixels along columns), weights stream, sums move down."""
-
-
-class OverflowPolicy(Enum):
-    """What an accumulator does with a sum that does not fit."""
-
-    WRAP = "wrap"
-    """Two's complement."""
-    SATURATE = "saturate"
-    """Stays at the nearest end of the range, at every addition."""
 
 
 @dataclass(frozen=True)
