@@ -61,7 +61,7 @@ def test_a_second_process_finds_the_code_of_the_first(tmp_path: Path) -> None:
 
 
 def test_flags_are_part_of_the_directory_name() -> None:
-    show = "from accel_kernels import _jit; print(_jit._digest())"
+    show = "from accel_kernels import _cache; print(_cache._digest())"
     plain, checked = run(show), run(show, ACCEL_KERNELS_BOUNDSCHECK="1")
     other_processor = run(show, NUMBA_CPU_NAME="generic")
     assert len({plain.stdout, checked.stdout, other_processor.stdout}) == 3
@@ -76,13 +76,35 @@ def test_a_cache_that_cannot_be_written_costs_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a directory")
     done = run(LARGEST, ACCEL_KERNELS_CACHE_DIR=str(tmp_path / "file"))
     assert done.stdout == "127\n"
-    assert len(done.stderr.splitlines()) == 1
-    assert "no cache of compiled kernels" in done.stderr
+    missing, compiling = done.stderr.splitlines()
+    assert "no cache of compiled kernels" in missing
+    assert "compiling kernels" in compiling
+
+
+def test_compiling_is_said_once_and_not_where_the_cache_helps(tmp_path: Path) -> None:
+    cold, warm = (run(LARGEST, ACCEL_KERNELS_CACHE_DIR=str(tmp_path)).stderr for _ in range(2))
+    assert cold.count("compiling kernels") == 1
+    assert warm == ""
+
+
+def test_defining_kernels_imports_no_compiler() -> None:
+    assert run("import sys, accel_kernels.pool_average; print('numba' in sys.modules)").stdout == "False\n"
+
+
+def test_few_directories_of_other_versions_are_kept(tmp_path: Path) -> None:
+    for version in range(5):
+        old = tmp_path / f"kernels-{version}"
+        old.mkdir()
+        os.utime(old, (version, version))
+    run(LARGEST, ACCEL_KERNELS_CACHE_DIR=str(tmp_path))
+    names = {path.name for path in tmp_path.iterdir()}
+    assert len(names) == 3
+    assert {"kernels-4", "kernels-3"} < names
 
 
 def test_numbas_own_setting_is_left_as_it_was() -> None:
     before = config.CACHE_DIR
-    _jit.kernel(lambda x: x)
+    _jit.kernel(lambda x: x)(1)
     assert before == config.CACHE_DIR
 
 

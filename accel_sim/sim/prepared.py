@@ -1,7 +1,7 @@
 """Programs made ready to run, kept as long as the program lives."""
 
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from accel_kernels.lanes import new_record, reset_record
@@ -16,7 +16,6 @@ from accel_sim.sim.native.runner import NativeProgram, NativeRunner, available
 from accel_sim.sim.native.step import NativeStep, lower
 from accel_sim.sim.preparation import Context, Operation, Record, Run, prepare
 from accel_sim.sim.result import LayerResult, Level
-from accel_sim.sim.stepped import prepare_stepped
 
 EXECUTORS = (
     convolution,
@@ -153,8 +152,8 @@ def prepared(program: Program, hardware: AcceleratorConfig, level: Level) -> Pre
 def _prepare(program: Program, hardware: AcceleratorConfig, level: Level) -> PreparedProgram:
     verify(program)
     context = Context(constant_image(program.constants), hardware, level)
-    choose = prepare_stepped if level is Level.STEPPED else prepare
-    native = level is Level.FUNCTIONAL and available()
+    choose = _preparer(level)
+    native = level is not Level.STEPPED and available()
     operations: list[Operation | None] = []
     steps: dict[int, NativeStep] = {}
     faults = []
@@ -172,6 +171,14 @@ def _prepare(program: Program, hardware: AcceleratorConfig, level: Level) -> Pre
     plain = [CommandReport(command, None, None) for command in program.commands]
     layers = () if level.timed else layer_results(plain, hardware.grid.size)
     return PreparedProgram(tuple(operations), compiled, context.constants, program.activation_bytes, layers)
+
+
+def _preparer(level: Level) -> Callable[[Command, Context], Operation]:
+    if level is not Level.STEPPED:
+        return prepare
+    from accel_sim.sim.stepped import prepare_stepped  # whose kernels import numba
+
+    return prepare_stepped
 
 
 def _of(command: Command, fault: Fault) -> Fault:

@@ -39,6 +39,12 @@ def directory() -> str | None:
         return None
 
 
+@cache
+def say_compiling() -> None:
+    """Tell, once in a process, what takes so long."""
+    sys.stderr.write("accel_kernels: compiling kernels for this processor; the next run will find them\n")
+
+
 def _root() -> Path:
     given = os.environ.get("ACCEL_KERNELS_CACHE_DIR") or os.environ.get("NUMBA_CACHE_DIR")
     if given:

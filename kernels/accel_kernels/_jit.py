@@ -1,79 +1,79 @@
-"""The one decorator of all kernels, and with it every policy of compilation.
+"""The one decorator of kernels of arrays, and with it every policy of their compilation.
 
 - No `fastmath`: floating-point results are the same on every machine. No `parallel`: its code shares cache files with
   serial code. `nogil`: kernels run on threads side by side.
+- numba is imported when a kernel is first called, not when it is defined: it takes longer than a small network.
 - numba's cache of machine code does not notice that a callee in another file, a flag or a package has changed. So the
-  code lies in a directory named by a digest of every kernel source, the flags, the versions and the CPU's features;
-  numba's own setting is put back after each decoration.
-- `ACCEL_KERNELS_CACHE_DIR` (or numba's `NUMBA_CACHE_DIR`) names the parent directory; by default the user's cache
-  directory. Where it cannot be written, kernels are compiled in each process, and one line on stderr says so.
+  code lies in a directory named by a digest of all that it depends on (`_cache`); numba's own setting is put back
+  after each decoration.
 - `ACCEL_KERNELS_BOUNDSCHECK=1` checks every index. `NUMBA_DISABLE_JIT=1` runs the kernels as plain Python.
 """
 
-import hashlib
 import os
-import sys
-import tempfile
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
-from typing import Any, TypeVar
+from functools import cache, cached_property, update_wrapper
+from typing import Any, TypeVar, cast
 
-import llvmlite
-import numba
-import numpy as np
-from numba.core import config
-from numba.core.registry import cpu_target
+from accel_kernels import _cache
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+_DISABLED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
 _FLAGS = {
     "nogil": True,
     "error_model": "numpy",  # a division needs no branch; no kernel divides by zero
-    "boundscheck": os.environ.get("ACCEL_KERNELS_BOUNDSCHECK") == "1",
+    "boundscheck": _cache.BOUNDS_CHECKED,
 }
 
 
 def kernel(function: Function) -> Function:
     """Compile a function of arrays and scalars at its first call, once per set of element types."""
-    directory = _cache_directory()
-    previous = config.CACHE_DIR
-    try:
-        config.CACHE_DIR = directory or previous
-        compiled: Function = numba.njit(function, cache=directory is not None, **_FLAGS)  # noqa: TID251 - this is the one place
-    finally:
-        config.CACHE_DIR = previous
-    return compiled
+    return function if _DISABLED else cast(Function, Kernel(function))
+
+
+class Kernel:
+    """A function that becomes numba's dispatcher when it is called, or when a kernel that calls it is compiled."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.py_func = function
+        update_wrapper(self, function)
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Run the kernel."""
+        return self.dispatcher(*arguments)
+
+    @cached_property
+    def dispatcher(self) -> Any:
+        """numba's."""
+        import numba
+        from numba.core import config
+
+        _tell_of_compilation()
+        directory = _cache.directory()
+        previous = config.CACHE_DIR
+        try:
+            config.CACHE_DIR = directory or previous
+            compiled = numba.njit(self.py_func, cache=directory is not None, **_FLAGS)  # noqa: TID251 - the one place
+        finally:
+            config.CACHE_DIR = previous
+        return compiled
+
+    @property
+    def _numba_type_(self) -> Any:
+        """What numba takes the name of this kernel for, where another kernel calls it."""
+        return self.dispatcher._numba_type_
 
 
 @cache
-def _cache_directory() -> str | None:
-    """Where this version of the kernels keeps its machine code; None where it cannot be written."""
-    if config.DISABLE_JIT:
-        return None
-    try:
-        directory = _cache_root() / f"kernels-{_digest()}"
-        directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=directory):
-            return str(directory)
-    except (OSError, RuntimeError) as error:  # Path.home() raises RuntimeError where there is no home
-        sys.stderr.write(f"accel_kernels: no cache of compiled kernels, so they are compiled in each run: {error}\n")
-        return None
+def _tell_of_compilation() -> None:
+    """Have numba say when it compiles a kernel that the cache does not hold."""
+    from numba.core import event
 
+    class Listener(event.Listener):  # type: ignore[misc]  # numba is untyped
+        def on_start(self, event: Any) -> None:
+            _cache.say_compiling()
 
-def _cache_root() -> Path:
-    given = os.environ.get("ACCEL_KERNELS_CACHE_DIR") or config.CACHE_DIR
-    if given:
-        return Path(given)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "accel_sim"
+        def on_end(self, event: Any) -> None:
+            pass
 
-
-def _digest() -> str:
-    """Names what machine code depends on: sources, flags, versions, CPU features."""
-    state = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        state.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
-    versions = (sys.version, numba.__version__, llvmlite.__version__, np.__version__)
-    processor = cpu_target.target_context.codegen().magic_tuple()
-    state.update(repr((sorted(_FLAGS.items()), versions, processor)).encode())
-    return state.hexdigest()[:20]
+    event.register("numba:compile", Listener())

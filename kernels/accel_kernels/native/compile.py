@@ -1,6 +1,5 @@
 """Compiling steps with numba: a Python function of int64 becomes object code that needs no runtime library."""
 
-import sys
 from collections.abc import Callable
 from importlib import import_module
 from inspect import signature
@@ -10,12 +9,12 @@ from numba import types
 from numba.core import compiler
 from numba.core.registry import cpu_target
 
-_said = False
+from accel_kernels._cache import say_compiling
 
 
 def compile_step(name: str) -> tuple[str, bytes]:
     """(symbol, object code) of a step, by its name in `objects.address`."""
-    _say_once()
+    say_compiling()
     module, _, variant = name.partition(":")
     build: Callable[[str], Callable[..., None]] = import_module(f"accel_kernels.native.{module}").build
     return compile_function(build(variant))
@@ -37,10 +36,3 @@ def _flags() -> Any:
     flags.no_cfunc_wrapper = True
     flags.error_model = "numpy"
     return flags
-
-
-def _say_once() -> None:
-    global _said
-    if not _said:
-        _said = True
-        sys.stderr.write("accel_kernels: compiling kernels for this processor; the next run will find them\n")
