@@ -109,7 +109,7 @@ def test_channels_have_bounds_of_their_own_and_the_layer_has_the_widest():
 def test_asymmetric_weights_are_centred():
     w = constant("w", np.array([[[[0, 255]]]], np.uint8), QuantParams.per_tensor(1.0, 100, signed=False))
     x = activation("x", (1, 1, 1, 2), QuantParams.per_tensor(1.0, 0, signed=False))
-    bound = bound_of(one_node(Conv2D(), (x, w)))
+    bound = bound_of(one_node(Conv2D(), (x, w), (1, 1, 1, 1)))
     assert (bound.minimum, bound.maximum) == (-100 * 255, 155 * 255)
 
 
@@ -133,8 +133,8 @@ def test_transposed_convolution_counts_only_taps_that_meet(stride, dilation, kh,
     w = np.random.default_rng(seed).integers(-128, 128, (1, kh, kw, 2)).astype(np.int8)
     op = TransposeConv2D(strides=(stride, stride), dilations=(dilation, dilation))
     x = activation("x", (1, 12, 12, 2), QuantParams.per_tensor(1.0, 0, signed=False))
-    bound = bound_of(one_node(op, (x, constant("w", w, QuantParams.per_tensor(1.0)))))
     size = tuple(11 * stride + (k - 1) * dilation + 1 for k in (kh, kw))
+    bound = bound_of(one_node(op, (x, constant("w", w, QuantParams.per_tensor(1.0))), (1, *size, 1)))
     positive, negative = brute_force_transposed((12, 12), w.astype(np.int64), op, size)
     assert (bound.minimum, bound.maximum) == (255 * negative.min(), 255 * positive.max())
 

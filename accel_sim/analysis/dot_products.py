@@ -4,16 +4,16 @@ A layer with accumulators is a convolution, a transposed convolution, a fully co
 other operators (pooling, means, element-wise) add on the vector unit in a width that cannot overflow.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_sim.analysis.taps import TapSets, all_taps, meeting_taps
 from accel_sim.ir import Conv2D, FullyConnected, Graph, MatMul, Node, Tensor, TransposeConv2D
 
 Weights = NDArray[np.int64]
-Split = Callable[[Node, Weights], list[Weights]]
 
 
 @dataclass(frozen=True)
@@ -46,106 +46,119 @@ class DotProducts:
 
     Attributes:
         node: the layer.
+        x, w: the computed operand and the other, which is constant where weights are known.
         terms: products of one sum (K), the most that any output element has.
         inputs: range of the data operand.
         weights: range of the weight operand by its type alone.
-        positive, negative: int64 [subsets, channels]: sum of the positive (negative) weights that meet in one output
-            element. A transposed convolution with stride has a subset of its weights for each residue of the output
-            position; other layers have one. Empty second axis (channels = 0) where no operand is constant.
+        rows: int64 [channels, K], zero points subtracted, in the order of accumulation; [0, K] where no operand is
+            constant.
         bias: as many Python ints as channels, or one 0 where no operand is constant.
+        groups: of channels; those of a group read the same inputs.
+        input_channels: int64 [groups, K], the index along the last axis of x that a term reads; None where a term may
+            read any.
+        taps: which terms meet in one output element: all, but at borders and in strided transposed convolutions.
     """
 
     node: Node
+    x: Tensor
+    w: Tensor
     terms: int
     inputs: CodeRange
     weights: CodeRange
-    positive: Weights
-    negative: Weights
+    rows: Weights
     bias: tuple[int, ...]
+    groups: int
+    input_channels: Weights | None
+    taps: TapSets
 
     @property
     def knows_weights(self) -> bool:
         """Whether one operand is constant, so that more than its type is known."""
-        return bool(self.positive.shape[1])
+        return self.w.is_constant
 
 
 def dot_products(graph: Graph) -> Iterator[DotProducts]:
     """Every layer of an integer graph that has accumulators, in order of execution."""
     for node in graph.nodes:
-        match node.op:
-            case Conv2D() | FullyConnected():
-                yield _weighted(graph, node, _rows)
-            case TransposeConv2D():
-                yield _weighted(graph, node, _residues)
-            case MatMul():
-                yield _matrix_product(graph, node)
+        if isinstance(node.op, Conv2D | FullyConnected | TransposeConv2D | MatMul):
+            yield dot_products_of(graph, node)
 
 
-def _weighted(graph: Graph, node: Node, split: Split) -> DotProducts:
+def dot_products_of(graph: Graph, node: Node) -> DotProducts:
+    """One layer that has accumulators."""
+    return _matrix_product(graph, node) if isinstance(node.op, MatMul) else _weighted(graph, node)
+
+
+def _weighted(graph: Graph, node: Node) -> DotProducts:
     x, w, b = graph.operand(node, 0), graph.operand(node, 1), graph.optional(node, 2)
     channels = w.shape[0]
     bias = (0,) * channels if b is None else tuple(int(v) for v in b.constant.reshape(-1))
     if not w.is_constant:
         return _unknown(node, x, w, w.size // max(channels, 1), bias)
-    subsets = split(node, _centred(w))
+    rows = centred(w).reshape(channels, -1)
+    groups = node.op.groups if isinstance(node.op, Conv2D | TransposeConv2D) else 1
+    if isinstance(node.op, Conv2D | TransposeConv2D):
+        taps, per_group = meeting_taps(node.op, x.shape, w.shape, graph.result(node).shape), w.shape[3]
+    else:
+        taps, per_group = all_taps(rows.shape[1]), x.shape[-1] if x.shape else 1
     return DotProducts(
-        node,
-        terms=max(s.shape[1] for s in subsets),
+        node=node,
+        x=x,
+        w=w,
+        terms=max(int(taken.sum()) for taken in taps.largest),
         inputs=CodeRange.of(x),
         weights=CodeRange.of(w),
-        positive=np.stack([np.maximum(s, 0).sum(1) for s in subsets]),
-        negative=np.stack([np.minimum(s, 0).sum(1) for s in subsets]),
+        rows=rows,
         bias=bias,
+        groups=groups,
+        input_channels=_input_channels(rows.shape[1], groups, per_group),
+        taps=taps,
     )
+
+
+def _input_channels(terms: int, groups: int, per_group: int) -> Weights | None:
+    """Terms walk the channels of their group innermost."""
+    if per_group == 0 or terms % per_group:
+        return None
+    return np.arange(terms) % per_group + np.arange(groups)[:, np.newaxis] * per_group
 
 
 def _matrix_product(graph: Graph, node: Node) -> DotProducts:
     a, b = graph.operand(node, 0), graph.operand(node, 1)
     assert isinstance(node.op, MatMul)
+    a_by_terms, b_by_terms = not node.op.transpose_a, node.op.transpose_b
     if b.is_constant:
-        x, w, reduced = a, b, -1 if node.op.transpose_b else -2
+        x, w, reduced, by_terms = a, b, -1 if b_by_terms else -2, a_by_terms
     elif a.is_constant:
-        x, w, reduced = b, a, -2 if node.op.transpose_a else -1
+        x, w, reduced, by_terms = b, a, -1 if a_by_terms else -2, b_by_terms
     else:
-        return _unknown(node, a, b, a.shape[-2 if node.op.transpose_a else -1], (0,))
-    rows = np.moveaxis(_centred(w), reduced if len(w.shape) > 1 else 0, -1)
+        return _unknown(node, a, b, a.shape[-1 if a_by_terms else -2], (0,))
+    rows = np.moveaxis(centred(w), reduced if len(w.shape) > 1 else 0, -1)
     rows = rows.reshape(-1, rows.shape[-1])
+    terms = rows.shape[1]
     return DotProducts(
-        node,
-        terms=rows.shape[1],
+        node=node,
+        x=x,
+        w=w,
+        terms=terms,
         inputs=CodeRange.of(x),
         weights=CodeRange.of(w),
-        positive=np.maximum(rows, 0).sum(1)[np.newaxis],
-        negative=np.minimum(rows, 0).sum(1)[np.newaxis],
+        rows=rows,
         bias=(0,) * len(rows),
+        groups=1,
+        input_channels=_input_channels(terms, 1, terms) if by_terms and x.shape[-1] == terms else None,
+        taps=all_taps(terms),
     )
 
 
 def _unknown(node: Node, x: Tensor, w: Tensor, terms: int, bias: tuple[int, ...]) -> DotProducts:
-    nothing = np.zeros((1, 0), np.int64)
-    return DotProducts(node, terms, CodeRange.of(x), CodeRange.of(w), nothing, nothing, bias)
+    nothing = np.zeros((0, terms), np.int64)
+    return DotProducts(
+        node, x, w, terms, CodeRange.of(x), CodeRange.of(w), nothing, bias, 1, None, all_taps(terms)
+    )  # fmt: skip
 
 
-def _centred(w: Tensor) -> Weights:
-    """Weights with their zero points subtracted (eq 13), int64 of the stored shape."""
+def centred(w: Tensor) -> Weights:
+    """A constant with its zero points subtracted (eq 13), int64 of the stored shape."""
     codes = w.constant.astype(np.int64)
     return codes if w.quant is None else codes - w.quant.broadcast(codes.ndim)[1]
-
-
-def _rows(_: Node, w: Weights) -> list[Weights]:
-    """All weights of a channel meet in each of its output elements."""
-    return [w.reshape(len(w), -1)]
-
-
-def _residues(node: Node, w: Weights) -> list[Weights]:
-    """Taps p meet in one output row when p * dilation has the same residue modulo the stride; columns alike."""
-    assert isinstance(node.op, TransposeConv2D)
-    taps = [
-        (np.arange(size) * dilation) % stride
-        for size, dilation, stride in zip(w.shape[1:3], node.op.dilations, node.op.strides, strict=True)
-    ]
-    return [
-        w[:, taps[0] == r][:, :, taps[1] == c].reshape(len(w), -1)
-        for r in np.unique(taps[0])
-        for c in np.unique(taps[1])
-    ]
