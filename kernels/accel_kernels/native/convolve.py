@@ -48,7 +48,6 @@ def build(variant: str) -> Callable[..., None]:
         table_stride = field(block, Field.TABLE_STRIDE)
         for group in range(field(block, Field.GROUPS)):
             weights = field(block, Field.WEIGHTS) + group * field(block, Field.GROUP_WEIGHTS)
-            table = field(block, Field.TABLE) + group * columns * 8
             target = out + group * columns * (bits // 8)
             row = first
             while row < last:
@@ -63,8 +62,9 @@ def build(variant: str) -> Callable[..., None]:
                     stride,
                     weights,
                     steps,
-                    table,
+                    field(block, Field.TABLE),
                     table_stride,
+                    group * columns,
                     target + row * out_bytes,
                     out_bytes,
                     count,
@@ -114,6 +114,7 @@ def _multiply(operands: str, kind: str, bits: int) -> Callable[..., None]:
         steps: Int64,
         table: Int64,
         table_stride: Int64,
+        base: Int64,
         out: Int64,
         out_bytes: Int64,
         rows: Int64,
@@ -125,23 +126,74 @@ def _multiply(operands: str, kind: str, bits: int) -> Callable[..., None]:
             m = 0
             if valid > lanes:
                 while m + tall <= rows:
-                    big(a + m * stride, stride, w, steps, table, table_stride, n, o + m * out_bytes, out_bytes, valid)
+                    big(
+                        a + m * stride,
+                        stride,
+                        w,
+                        steps,
+                        table,
+                        table_stride,
+                        base + n,
+                        o + m * out_bytes,
+                        out_bytes,
+                        valid,
+                    )
                     m += tall
                 while middle > 0 and m + middle <= rows:
-                    mid(a + m * stride, stride, w, steps, table, table_stride, n, o + m * out_bytes, out_bytes, valid)
+                    mid(
+                        a + m * stride,
+                        stride,
+                        w,
+                        steps,
+                        table,
+                        table_stride,
+                        base + n,
+                        o + m * out_bytes,
+                        out_bytes,
+                        valid,
+                    )
                     m += middle
                 while m < rows:
-                    one(a + m * stride, stride, w, steps, table, table_stride, n, o + m * out_bytes, out_bytes, valid)
+                    one(
+                        a + m * stride,
+                        stride,
+                        w,
+                        steps,
+                        table,
+                        table_stride,
+                        base + n,
+                        o + m * out_bytes,
+                        out_bytes,
+                        valid,
+                    )
                     m += 1
             else:
                 while m + tall <= rows:
                     narrow(
-                        a + m * stride, stride, w, steps, table, table_stride, n, o + m * out_bytes, out_bytes, valid
+                        a + m * stride,
+                        stride,
+                        w,
+                        steps,
+                        table,
+                        table_stride,
+                        base + n,
+                        o + m * out_bytes,
+                        out_bytes,
+                        valid,
                     )
                     m += tall
                 while m < rows:
                     narrow_one(
-                        a + m * stride, stride, w, steps, table, table_stride, n, o + m * out_bytes, out_bytes, valid
+                        a + m * stride,
+                        stride,
+                        w,
+                        steps,
+                        table,
+                        table_stride,
+                        base + n,
+                        o + m * out_bytes,
+                        out_bytes,
+                        valid,
                     )
                     m += 1
 

@@ -1,8 +1,8 @@
 """From accumulators to codes, as vector instructions at the end of a micro-kernel.
 
 An epilogue is what a requantization recipe (`accel_sim.numerics.requantization`) becomes in registers. Its parameters
-are a table [FIELDS, columns] of 8-byte entries, one row after the other; `Epilogue.fields` says what each row holds. A
-micro-kernel loads the parameters of its columns once and applies them to all its rows.
+are the rows of a table (`tables.epilogue_table`); `Epilogue.fields` says what each row holds. A micro-kernel loads the
+parameters of its columns once and applies them to all its rows.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,26 +31,19 @@ class Epilogue:
     apply: Callable[[Emitter, Value, Columns], Value]
 
 
-def load_columns(e: Emitter, epilogue: Epilogue, table: Value, stride: Value, first: Value, lanes: int) -> Columns:
-    """The parameters of columns `first` and on; `stride` is the bytes of a row of the table.
+def load_bias(e: Emitter, table: Value, first: Value, lanes: int) -> Value:
+    """The biases of columns `first` and on."""
+    return e.load(e.add(table, e.multiply(first, 4)), vector(I32, lanes), 4)
 
-    An entry has 8 bytes, of which narrower numbers use the first: a row of int32 is read as pairs, every other kept.
-    """
+
+def load_columns(e: Emitter, epilogue: Epilogue, table: Value, stride: Value, first: Value, lanes: int) -> Columns:
+    """The parameters of columns `first` and on; `stride` is the bytes of a row of the table."""
     columns = {}
     for index, (name, element) in enumerate((("bias", I32), *epilogue.fields)):
-        address = e.add(e.add(table, e.multiply(stride, index)), e.multiply(first, 8))
-        wide = e.load(address, vector(I64, lanes), 8)
-        columns[name] = _narrowed(e, wide, element, lanes)
+        size = 8 if element in (I64, F64) else 4
+        address = e.add(e.add(table, e.multiply(stride, index)), e.multiply(first, size))
+        columns[name] = e.load(address, vector(element, lanes), 4)
     return columns
-
-
-def _narrowed(e: Emitter, wide: Value, element: Any, lanes: int) -> Value:
-    if element is I64:
-        return wide
-    if element is F64:
-        return e.builder.bitcast(wide, vector(F64, lanes))
-    narrow = e.builder.trunc(wide, vector(I32, lanes))
-    return e.builder.bitcast(narrow, vector(F32, lanes)) if element is F32 else narrow
 
 
 def _raw(e: Emitter, accumulators: Value, columns: Columns) -> Value:

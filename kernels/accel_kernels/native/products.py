@@ -15,7 +15,7 @@ from typing import Any
 from llvmlite import ir
 
 from accel_kernels.native.emit import I16, I32, Emitter, Value, intrinsic, vector
-from accel_kernels.native.epilogues import EPILOGUES, Columns, Epilogue, load_columns, narrow
+from accel_kernels.native.epilogues import EPILOGUES, Columns, Epilogue, load_bias, load_columns, narrow
 from accel_kernels.native.tier import Tier
 
 ARGUMENTS = 10
@@ -46,7 +46,8 @@ class _Block:
     def emit(self, e: Emitter, arguments: Sequence[Value]) -> None:
         a, row_bytes, weights, groups, table, table_stride, first, out, out_bytes, valid = arguments
         lanes = self._tier.lanes
-        zero = e.constant(vector(I32, lanes), 0)
+        places = [e.add(first, j * lanes) for j in range(self._vectors)]
+        biases = [load_bias(e, table, place, lanes) for place in places]
         sources = [e.add(a, e.multiply(row_bytes, row)) for row in range(self._rows)]
         width = 4 * lanes * self._vectors
 
@@ -60,9 +61,8 @@ class _Block:
                     results.append(self._accumulate(e, sums[row * self._vectors + j], group, column))
             return results
 
-        sums = e.loop(groups, [zero] * (self._rows * self._vectors), body)
-        for j in range(self._vectors):
-            place = e.add(first, j * lanes)
+        sums = e.loop(groups, biases * self._rows, body)
+        for j, place in enumerate(places):
             columns = load_columns(e, self._epilogue, table, table_stride, place, lanes)
             target = e.add(out, j * lanes * (self._bits // 8))
             self._finish(e, sums[j :: self._vectors], columns, target, out_bytes, e.add(valid, -j * lanes))
@@ -83,9 +83,7 @@ class _Block:
         self, e: Emitter, sums: list[Value], columns: Columns, out: Value, out_bytes: Value, valid: Value
     ) -> None:
         """Requantize and store one vector of columns of all rows; the last columns only as far as they exist."""
-        codes = [
-            narrow(e, self._epilogue.apply(e, e.builder.add(s, columns["bias"]), columns), self._bits) for s in sums
-        ]
+        codes = [narrow(e, self._epilogue.apply(e, s, columns), self._bits) for s in sums]
         whole = e.builder.icmp_signed(">=", valid, e.number(self._tier.lanes))
         with e.builder.if_else(whole) as (then, otherwise):
             with then:

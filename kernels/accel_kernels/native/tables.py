@@ -57,15 +57,12 @@ def epilogue_table(
 ) -> NDArray[np.int64]:
     """int64 [1 + fields, columns]: the parameters of an epilogue for [C] biases; columns past C are zero.
 
-    Numbers of 4 bytes lie in the lower half of an entry.
+    A row is columns * 8 bytes; numbers of 4 bytes lie side by side at its beginning.
     """
     fields = (("bias", "i32"), *EPILOGUE_FIELDS[kind])
     table = np.zeros((len(fields), columns), np.int64)
-    count = len(bias)
     for row, (name, element) in enumerate(fields):
-        given = np.broadcast_to(np.asarray(bias if name == "bias" else values[name]), count)
-        typed = np.ascontiguousarray(given.astype(_DTYPES[element]))
-        table[row].view(_DTYPES[element])[: count * (8 // typed.itemsize) : 8 // typed.itemsize] = typed
+        table[row].view(_DTYPES[element])[: len(bias)] = bias if name == "bias" else values[name]
     return table
 
 
