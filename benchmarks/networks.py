@@ -13,23 +13,29 @@ from accel_sim.ir import ElementType, Graph, Node, QuantParams, Tensor
 _CODE_DEVIATION = 40.0  # of weights and, about, of activations: outputs then fill their grid whatever the layer's depth
 
 
-_ZERO_POINT = -3  # of int8 activations
+_ZERO_POINT = -3  # of int8 activations that may be negative
 
 
 class _Builder:
     def __init__(self, name: str, image: int, seed: int, codes: ElementType, *, same: bool) -> None:
         self._name, self._rng, self._codes, self._same = name, np.random.default_rng(seed), codes, same
-        zero_point = _ZERO_POINT + (128 if codes is ElementType.UINT8 else 0)
-        self._grid = QuantParams.per_tensor(0.05, zero_point, signed=codes is ElementType.INT8)
-        self._tensors = {"x": Tensor("x", (1, image, image, 3), codes, self._grid)}
+        self._tensors = {"x": Tensor("x", (1, image, image, 3), codes, self._grid(relu=False))}
         self._nodes: list[Node] = []
+
+    def _grid(self, *, relu: bool) -> QuantParams:
+        """After a ReLU the zero point is the lowest code, as quantizers choose it."""
+        lowest = 0 if self._codes is ElementType.UINT8 else -128
+        zero_point = lowest if relu else lowest + 128 + _ZERO_POINT
+        return QuantParams.per_tensor(0.05, zero_point, signed=self._codes is ElementType.INT8)
 
     def shape(self, name: str) -> tuple[int, ...]:
         return self._tensors[name].shape
 
     def node(self, op: ir.Operator, operands: tuple[str, ...], shape: tuple[int, ...]) -> str:
-        name = f"t{len(self._nodes)}"
-        self._tensors[name] = Tensor(name, shape, self._codes, self._grid)
+        name, activation = f"t{len(self._nodes)}", getattr(op, "activation", None)
+        moves = isinstance(op, ir.MaxPool2D | ir.Mean)
+        grid = self._tensors[operands[0]].quant if moves else self._grid(relu=activation is ir.RELU)
+        self._tensors[name] = Tensor(name, shape, self._codes, grid)
         self._nodes.append(Node(f"layer{len(self._nodes)}", op, operands, (name,)))
         return name
 
