@@ -76,13 +76,14 @@ def _round_quotient(
         offset = _exact_quotient(values, scale, least, most, half_up=rule is Arithmetic.SHIFT)
     else:
         with np.errstate(over="ignore", under="ignore"):
-            quotient = np.clip(_real32(values) / _real32(scale), least, most)
-        offset = (round_half_away(quotient) if rule in _HALF_AWAY else np.rint(quotient)).astype(np.int64)
+            quotient = _real32(values) / _real32(scale)
+        limited = np.clip(quotient, _real32(least), _real32(most))  # at most 17 bits: float32 holds them
+        offset = (round_half_away(limited) if rule in _HALF_AWAY else np.rint(limited)).astype(np.int64)
     codes: NDArray[np.int64] = offset + zero_point
     return codes
 
 
-def _real32(values: NDArray[np.floating]) -> NDArray[np.float32]:
+def _real32(values: NDArray[np.generic]) -> NDArray[np.float32]:
     return np.asarray(values, np.float32)
 
 

@@ -46,7 +46,7 @@ class Samples:
         stored = part.transpose(port.file_axes) if port.file_axes else part
         if port.quant is None or not np.issubdtype(stored.dtype, np.floating):
             return stored
-        real = stored if stored.dtype == np.float32 else stored.astype(np.float64)
+        real = stored.astype(np.float32 if stored.dtype == np.float32 else np.float64, copy=False)
         return quantize_real(self.profile, real, port.quant)
 
 

@@ -122,7 +122,7 @@ def _multiply(operands: str, kind: str, bits: int) -> Callable[..., None]:
         right: Int64,
     ) -> None:
         for n in range(left, right, 2 * lanes):
-            w, o, valid = weights + n * steps * 4, out + n * width, right - n
+            w, o, valid, first = weights + n * steps * 4, out + n * width, right - n, base + n
             m = 0
             if valid > lanes:
                 while m + tall <= rows:
