@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from accel_sim.arithmetic.boundary import quantize_real
 from accel_sim.errors import Fault, InputError
@@ -46,7 +47,8 @@ class Samples:
         stored = part.transpose(port.file_axes) if port.file_axes else part
         if port.quant is None or not np.issubdtype(stored.dtype, np.floating):
             return stored
-        real = stored.astype(np.float32 if stored.dtype == np.float32 else np.float64, copy=False)
+        kind: type[np.floating] = np.float32 if stored.dtype == np.float32 else np.float64
+        real: NDArray[np.floating] = stored.astype(kind, copy=False)
         return quantize_real(self.profile, real, port.quant)
 
 
