@@ -22,17 +22,21 @@ if TYPE_CHECKING:
     from accel_sim.analysis.overflow import LayerOverflow, OverflowReport
     from accel_sim.analysis.samples import random_inputs
     from accel_sim.api import (
+        apply_encodings,
         compare,
         compare_profiles,
         compile,
         golden_vectors,
         inspect,
         load,
+        load_encodings,
         overflow,
         quantize,
         quantize_with_report,
         run,
         timeline,
+        waveform,
+        write_encodings,
         write_onnx,
     )
     from accel_sim.errors import (
@@ -66,17 +70,21 @@ _MODULES = {
     "accel_sim.analysis.overflow": ["LayerOverflow", "OverflowReport"],
     "accel_sim.analysis.samples": ["random_inputs"],
     "accel_sim.api": [
+        "apply_encodings",
         "compare",
         "compare_profiles",
         "compile",
         "golden_vectors",
         "inspect",
         "load",
+        "load_encodings",
         "overflow",
         "quantize",
         "quantize_with_report",
         "run",
         "timeline",
+        "waveform",
+        "write_encodings",
         "write_onnx",
     ],
     "accel_sim.errors": [
@@ -138,6 +146,7 @@ __all__ = [
     "TensorMismatch",
     "UnsupportedModelError",
     "__version__",
+    "apply_encodings",
     "compare",
     "compare_profiles",
     "compile",
@@ -145,6 +154,7 @@ __all__ = [
     "golden_vectors",
     "inspect",
     "load",
+    "load_encodings",
     "load_hardware",
     "overflow",
     "preset_names",
@@ -155,6 +165,8 @@ __all__ = [
     "timeline",
     "to_json",
     "to_text",
+    "waveform",
+    "write_encodings",
     "write_onnx",
 ]
 

@@ -25,11 +25,13 @@ from accel_sim.sim.result import Level, RunResult
 
 if TYPE_CHECKING:
     from accel_sim.analysis.mismatch_profiles import ProfileReport
+    from accel_sim.frontend.encodings import Encodings
     from accel_sim.quantization import Quantized, Recipe
     from accel_sim.quantization.calibration import Calibration
     from accel_sim.report.inspection import Inspection
     from accel_sim.report.timeline import Timeline
     from accel_sim.report.vectors import GoldenVectors
+    from accel_sim.report.waveform import Waveform
 
 Array = NDArray[np.generic]
 Progress = Callable[[int, int], None]
@@ -103,6 +105,63 @@ def write_onnx(graph: Graph, path: str | os.PathLike[str] | None = None) -> byte
     from accel_sim.frontend.export import write_qdq_onnx
 
     return write_qdq_onnx(graph, None if path is None else Path(path))
+
+
+def load_encodings(path: str | os.PathLike[str]) -> "Encodings":
+    """An AIMET encodings file (JSON) of version 0.6.1, 1.0.0, 2.0.0 or 2.1.0.
+
+    Raises:
+        InputError: a file that cannot be read, or is no such file; every fault is listed.
+    """
+    from accel_sim.frontend.encodings import load_encodings as read
+
+    return read(Path(path))
+
+
+def write_encodings(source: "Graph | Encodings", version: str = "2.0.0") -> tuple[str, tuple[str, ...]]:
+    """The JSON text of an AIMET encodings file, and what its version cannot say, a line each.
+
+    Args:
+        source: an integer graph, or encodings.
+        version: "0.6.1", "1.0.0", "2.0.0" or "2.1.0".
+
+    Raises:
+        InputError: a graph of floats, or listing what the version cannot say at all.
+    """
+    from accel_sim.frontend.encodings import encodings_of, encodings_text, losses
+
+    encodings = encodings_of(source) if isinstance(source, Graph) else source
+    return encodings_text(encodings, version), losses(encodings, version)
+
+
+def apply_encodings(
+    model: "Graph | str | os.PathLike[str] | bytes", encodings: "Encodings | str | os.PathLike[str]"
+) -> "Quantized":
+    """A float network on the grids of an AIMET encodings file: no calibration.
+
+    Weights are rounded to nearest, biases lie on the accumulators' grids; the report says what was not used.
+
+    Args:
+        model: a float graph, or its file. Of a file, encodings may also name values that reading it folds away.
+        encodings: from `load_encodings`, or the path.
+
+    Raises:
+        InputError: encodings of tensors that do not exist, or that cannot be grids of theirs.
+        QuantizationError: a network that cannot be quantized, or tensors without encodings.
+    """
+    from accel_sim.frontend.encodings import Encodings, names_in_file, resolve
+    from accel_sim.quantization.given_grids import canonical_form, quantize_on_grids, weight_axes
+
+    given = encodings if isinstance(encodings, Encodings) else load_encodings(encodings)
+    graph = model if isinstance(model, Graph) else load(model)
+    known = frozenset() if isinstance(model, Graph) else names_in_file(_source(model))
+    canonical = canonical_form(graph)
+    found = resolve(graph, canonical, given, weight_axes(canonical), known)
+    return quantize_on_grids(canonical, found.grids, f"encodings {given.version}", found.notes)
+
+
+def _source(model: str | os.PathLike[str] | bytes) -> Path | bytes:
+    return model if isinstance(model, bytes) else Path(model)
 
 
 def compile(graph: Graph, hardware: Hardware = DEFAULT_HARDWARE, profile: str | Profile | None = None) -> Program:
@@ -337,6 +396,32 @@ def golden_vectors(
 
     arrays = inputs if isinstance(inputs, Mapping) else {program.inputs[0].name: inputs}
     return capture(program, layer, arrays, provenance(program, source), threads)
+
+
+def waveform(
+    program: Program,
+    inputs: Array | Mapping[str, Array],
+    layer: str | None = None,
+    tile: int = 0,
+    *,
+    cycles: int | None = None,
+) -> "Waveform":
+    """The registers of the PE grid while it computes one tile; its `write` makes a VCD file for GTKWave.
+
+    Args:
+        program: from `compile`.
+        inputs: as for `run`; of several samples the first is shown.
+        layer: a convolution or matrix product: its name, or a part of it that no other layer has; None for the first.
+        tile: counted in the order in which the grid computes them, from 0.
+        cycles: the most to record; None for the whole tile.
+
+    Raises:
+        InputError: no such layer or tile, wrong inputs, or a tile too large to be written.
+    """
+    from accel_sim.report.waveform import make_waveform
+
+    arrays = inputs if isinstance(inputs, Mapping) else {program.inputs[0].name: inputs}
+    return make_waveform(program, arrays, layer, tile, cycles)
 
 
 def provenance(program: Program, inputs: str) -> Provenance:

@@ -30,6 +30,12 @@ from accel_sim.sim.result import Level
 @threads_option
 @click.option("--output", metavar="OUT.npz", help="Write the codes of every output, first axis = samples.")
 @click.option("--trace", metavar="FILE", help="Write a timeline for ui.perfetto.dev: tiles in time, 1 ns = 1 cycle.")
+@click.option("--vcd", metavar="FILE", help="Write the registers of the PE grid in one tile, for GTKWave.")
+@click.option(
+    "--vcd-layer", metavar="NAME", help="Whose tile, by a part of its name.  [default: the first on the grid]"
+)
+@click.option("--vcd-tile", type=click.IntRange(min=0), metavar="N", help="Which tile, from 0.  [default: 0]")
+@click.option("--vcd-cycles", type=click.IntRange(min=1), metavar="N", help="At most so many cycles of it.")
 @json_option
 def run_command(
     model: str,
@@ -42,6 +48,10 @@ def run_command(
     threads: int | None,
     output: str | None,
     trace: str | None,
+    vcd: str | None,
+    vcd_layer: str | None,
+    vcd_tile: int | None,
+    vcd_cycles: int | None,
     json_path: str | None,
 ) -> int:
     """Run a quantized MODEL on the simulated accelerator.
@@ -50,16 +60,22 @@ def run_command(
     """
     hardware = hardware_of(hw, overrides)
     if is_topology(model):
-        given = {"--inputs": inputs_path, "--profile": profile, "--output": output}
+        given = {"--inputs": inputs_path, "--profile": profile, "--output": output, "--vcd": vcd}
         return _time_topology(model, hw, hardware, trace, json_path, _meaningless(given, level))
     if trace and not Level(level).timed:
         raise click.UsageError(f"--trace: level {level} models no time")
-    with output_files((model, inputs_path, hw), output=output, trace=trace, json=json_path) as files:
+    if vcd is None and (vcd_layer, vcd_tile, vcd_cycles) != (None, None, None):
+        raise click.UsageError("--vcd-layer, --vcd-tile and --vcd-cycles choose what --vcd FILE writes")
+    with output_files((model, inputs_path, hw), output=output, trace=trace, vcd=vcd, json=json_path) as files:
         with stage(f"reading {model}"):
             graph = api.load(model)
             samples = read_samples(graph, inputs_path, seed)
         with stage("compiling"):
             program = api.compile(graph, hardware, profile)
+        if "vcd" in files:
+            with stage("writing the waveform"):
+                wave = api.waveform(program, samples.arrays, vcd_layer, vcd_tile or 0, cycles=vcd_cycles)
+                files["vcd"].write(wave.write)
         with stage("running") as advance:
             result = api.run(program, samples.arrays, level, threads=threads, progress=advance)
         report = RunReport(api.provenance(program, samples.source), result)

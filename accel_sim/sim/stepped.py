@@ -21,7 +21,7 @@ from accel_sim.sim.matrix_product import matrices, product_engine
 from accel_sim.sim.memory import Array, Memory
 from accel_sim.sim.multiply_accumulate import Kernel, MultiplyAccumulate
 from accel_sim.sim.phases import ABSENT, Phase, phases_of
-from accel_sim.sim.preparation import Context, Operation, Record, Run, prepare
+from accel_sim.sim.preparation import Context, Operation, Record, Run, prepare, refusal
 from accel_sim.sim.requantizers import Requantizer, prepare_output
 from accel_sim.sim.stepped_folds import FoldTable, folds_of
 from accel_sim.sim.stepped_grid import Products, SteppedGrid
@@ -37,13 +37,31 @@ def prepare_stepped(command: Command, context: Context) -> Operation:
     Raises:
         ProgramError: as `prepare`, and tiles that the grid cannot hold.
     """
+    stepped = _prepare(command, context)
+    return prepare(command, context) if stepped is None else Operation(stepped.bind, watched=True)
+
+
+def grid_of(command: Command, context: Context, memory: Memory) -> tuple[SteppedGrid, FoldTable, GridTime]:
+    """The grid of a matrix command before its first cycle, with the operands that a memory holds; its folds and time.
+
+    Raises:
+        ProgramError: as `prepare`, and tiles that the grid cannot hold; a command that does not use the grid.
+    """
+    stepped = _prepare(command, context)
+    if stepped is None:
+        raise refusal("command", type(command).__name__, "is a matrix product or a convolution on integers")
+    return stepped.grid(memory), stepped.work.folds, stepped.work.time
+
+
+def _prepare(command: Command, context: Context) -> "_Convolution | _Product | None":
+    """A command that the grid computes, prepared; None for any other."""
     if isinstance(command, MatrixMultiply):
         return _matrix_multiply(command, context)
     if isinstance(command, Convolve):
         return _convolution(command, context, panels.gather_panel)
     if isinstance(command, TransposeConvolve) and command.float_accumulation is None:
         return _convolution(command, context, panels.gather_transposed_panel)
-    return prepare(command, context)
+    return None
 
 
 @dataclass(frozen=True)
@@ -78,10 +96,13 @@ class _Work:
         """Element type of the grid's operands."""
         return np.dtype(np.int16) if self.safe else np.dtype(np.int32)
 
-    def step(self, inputs: Array, weights: Array, starts: Int64s, record: Record) -> Array:
-        """Accumulators [products, M, N] of all products; the record widens to what they have held."""
+    def grid(self, inputs: Array, weights: Array, starts: Int64s) -> SteppedGrid:
+        """The grid before its first cycle."""
         products = Products(inputs, weights, starts, self.engine.accumulator, self.safe)
-        grid = SteppedGrid(self.hardware.grid, self.folds.fields, products)
+        return SteppedGrid(self.hardware.grid, self.folds.fields, products)
+
+    def step(self, grid: SteppedGrid, record: Record) -> Array:
+        """Accumulators [products, M, N] of all products; the record widens to what they have held."""
         grid.step()
         self._check(grid)
         if len(self.folds.fields):
@@ -123,23 +144,32 @@ class _Convolution:
     phases: tuple[Phase, ...]
     requantize: Requantizer
 
-    def bind(self, memory: Memory, record: Record) -> Run:
-        """The function that runs the convolution in a memory."""
+    @property
+    def command(self) -> Convolve | TransposeConvolve:
+        """The command."""
         command = self.work.command
         assert not isinstance(command, MatrixMultiply)
-        image = memory.view(command.input).reshape(-1)
+        return command
+
+    def grid(self, memory: Memory) -> SteppedGrid:
+        """The grid before its first cycle, with the operands that a memory holds."""
+        command, starts = self.command, self.work.starts(self.bias)
+        products = np.tile(starts.reshape(command.groups, -1), (max(len(self.phases), 1), 1))
+        image, pixels = memory.view(command.input).reshape(-1), prod(command.output_to.shape[:3])
+        return self.work.grid(self._inputs(image, pixels, command.input_zero_point), self.weights, products)
+
+    def bind(self, memory: Memory, record: Record) -> Run:
+        """The function that runs the convolution in a memory."""
+        command = self.command
         pixels, channels = prod(command.output_to.shape[:3]), command.output_to.shape[3]
         codes = memory.view(command.output_to).reshape(pixels, channels)
         starts = self.work.starts(self.bias)
-        size = channels // command.groups
-        products = np.tile(starts.reshape(command.groups, size), (max(len(self.phases), 1), 1))
 
         def run() -> None:
             accumulators = np.tile(starts.astype(self.work.engine.accumulator.dtype), (pixels, 1))
             if pixels and channels:
                 _widen(record, int(starts.min()), int(starts.max()), pixels * int((starts != self.bias).sum()))
-            inputs = self._inputs(image, pixels, command.input_zero_point)
-            self._place(self.work.step(inputs, self.weights, products, record), accumulators)
+            self._place(self.work.step(self.grid(memory), record), accumulators)
             self.requantize(accumulators, pixels, codes)
 
         return run
@@ -152,7 +182,7 @@ class _Convolution:
             self.gather(image, geometry, zero_point, 0, pixels, panel[group])
         if not self.phases:
             return panel
-        taps = prod(self.work.command.window.kernel) if not isinstance(self.work.command, MatrixMultiply) else 1
+        taps = prod(self.command.window.kernel)
         whole = panel.reshape(len(self.groups), pixels, taps, depth // taps)
         return np.stack([phase.panel(part) for phase in self.phases for part in whole])
 
@@ -169,8 +199,7 @@ class _Convolution:
                 target[:] = part
 
 
-def _convolution(command: Convolve | TransposeConvolve, context: Context, gather: Gather) -> Operation:
-    """The operation of a convolution."""
+def _convolution(command: Convolve | TransposeConvolve, context: Context, gather: Gather) -> _Convolution:
     weights = relative_weights(command, context)
     phases: tuple[Phase, ...] = ()
     if isinstance(command, TransposeConvolve):
@@ -191,37 +220,49 @@ def _convolution(command: Convolve | TransposeConvolve, context: Context, gather
         for g in range(command.groups)
     )
     requantize = prepare_output(command.output, channels, engine.accumulator.dtype, command.output_to.dtype)
-    return Operation(_Convolution(work, gather, geometries, products, bias, phases, requantize).bind, watched=True)
+    return _Convolution(work, gather, geometries, products, bias, phases, requantize)
 
 
-def _matrix_multiply(command: MatrixMultiply, context: Context) -> Operation:
-    """The operation of a matrix product."""
-    engine, shape = product_engine(command, context), matrix_shape(command)
-    work = _Work.of(command, context, engine)
-    requantize = prepare_output(command.output, shape.columns, engine.accumulator.dtype, command.output_to.dtype)
-    zero_points = np.array(command.b_zero_point, np.int64).reshape(-1, 1)
-    leading = command.output_to.shape[:-2]
-    starts = np.zeros((shape.batches, shape.columns), np.int64)
+@dataclass(frozen=True)
+class _Product:
+    """A prepared matrix product; zero points of b as a column."""
 
-    def bind(memory: Memory, record: Record) -> Run:
+    work: _Work
+    zero_points: Int64s
+    requantize: Requantizer
+
+    def grid(self, memory: Memory) -> SteppedGrid:
+        """The grid before its first cycle, with the operands that a memory holds."""
+        command, shape, operands = self.work.command, matrix_shape(self.work.command), self.work.operands
+        assert isinstance(command, MatrixMultiply)
+        leading = command.output_to.shape[:-2]
         left = matrices(memory.view(command.a), leading, transposed=command.transpose_a)
         right = matrices(memory.view(command.b), leading, transposed=not command.transpose_b)
-        codes = memory.view(command.output_to).reshape(shape.batches * shape.rows, shape.columns)
+        inputs = (left.astype(np.int64) - command.a_zero_point).astype(operands)
+        weights = (right.astype(np.int64) - self.zero_points).astype(operands)
+        return self.work.grid(
+            inputs.reshape(shape.batches, shape.rows, shape.reduction),
+            weights.reshape(shape.batches, shape.columns, shape.reduction),
+            np.zeros((shape.batches, shape.columns), np.int64),
+        )
+
+    def bind(self, memory: Memory, record: Record) -> Run:
+        """The function that runs the product in a memory."""
+        shape = matrix_shape(self.work.command)
+        codes = memory.view(self.work.command.output_to).reshape(shape.batches * shape.rows, shape.columns)
 
         def run() -> None:
-            inputs = (left.astype(np.int64) - command.a_zero_point).astype(work.operands)
-            weights = (right.astype(np.int64) - zero_points).astype(work.operands)
             if codes.size:
                 _widen(record, 0, 0, 0)
-            results = work.step(
-                inputs.reshape(shape.batches, shape.rows, shape.reduction),
-                weights.reshape(shape.batches, shape.columns, shape.reduction),
-                starts,
-                record,
-            )
-            accumulators = np.ascontiguousarray(results, engine.accumulator.dtype).reshape(codes.shape)
-            requantize(accumulators, len(codes), codes)
+            results = self.work.step(self.grid(memory), record)
+            accumulators = np.ascontiguousarray(results, self.work.engine.accumulator.dtype).reshape(codes.shape)
+            self.requantize(accumulators, len(codes), codes)
 
         return run
 
-    return Operation(bind, watched=True)
+
+def _matrix_multiply(command: MatrixMultiply, context: Context) -> _Product:
+    engine, shape = product_engine(command, context), matrix_shape(command)
+    requantize = prepare_output(command.output, shape.columns, engine.accumulator.dtype, command.output_to.dtype)
+    zero_points = np.array(command.b_zero_point, np.int64).reshape(-1, 1)
+    return _Product(_Work.of(command, context, engine), zero_points, requantize)

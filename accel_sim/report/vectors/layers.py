@@ -45,6 +45,19 @@ def matrix_command(program: Program, text: str) -> tuple[int, MatrixCommand]:
     raise InputError(f"layer {layer!r}", [Fault("operator", op, rule, cure)])
 
 
+def first_matrix_layer(program: Program) -> str:
+    """The name of the first layer that `matrix_command` takes.
+
+    Raises:
+        InputError: the network has none.
+    """
+    for command in program.commands:
+        if isinstance(command, MatrixCommand) and _on_integers(command):
+            return command.layer
+    fault = Fault("layers", str(len(program.commands)), "one is a convolution or a matrix product on integers")
+    raise InputError(f"program {program.name!r}", [fault])
+
+
 def _layers(commands: Sequence[Command]) -> list[str]:
     return list(dict.fromkeys(command.layer for command in commands))
 
