@@ -100,24 +100,7 @@ class Results:
         return Outcome(**self.get(cell.key(network, seed), lambda: vars(run(network, cell, seed))))  # type: ignore[arg-type]
 
 
-@cache
-def task(network: str, seed: int) -> Task:
-    """The pictures of a seed; seed 0 has those of `quantize_networks`.
-
-    ImageNet: any 64 of the 164 labelled pictures calibrate and the other 100 judge. CIFAR-10 and the digits: any 64 of
-    200, any 96 of 128, calibrate; all 200, and the held-out 360, judge.
-    """
-    first = networks.NETWORKS[network]()
-    if not seed:
-        return first
-    generator = np.random.default_rng(seed)
-    if network not in ("mobilenetv2", "squeezenet"):
-        pool = first.images if network == "resnet20" else first.calibration
-        return replace(first, calibration=pool[generator.permutation(len(pool))[: 64 if network == "resnet20" else 96]])
-    ids = np.load(networks.DATA / "inputs" / "imagenet_calib64_224.npz")["class_ids"] + (network == "mobilenetv2")
-    images, labels = np.concatenate([first.calibration, first.images]), np.concatenate([ids, first.labels])
-    order = generator.permutation(len(images))
-    return replace(first, calibration=images[order[:64]], images=images[order[64:]], labels=labels[order[64:]])
+task = cache(networks.split)
 
 
 def run(network: str, cell: Cell, seed: int) -> Outcome:

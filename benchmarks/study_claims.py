@@ -174,6 +174,8 @@ def table6_claims() -> Iterator[Claim]:
     yield Claim("W4A8: per channel above per tensor", channel4, tensor4)
     yield Claim("per tensor: W8A8 above W4A8", tensor8, tensor4)
     yield Claim("per channel: W8A8 above W4A8", channel8, channel4)
+    for name, first, adaround in (("tensor", (*PER_TENSOR, *CLE), tensor4), ("channel", NEVER, channel4)):
+        yield Claim(f"W4A8 per {name}: AdaRound above nearest", adaround, Cell("fast", (*first, *NEAREST, *bits(4, 8))))
 
 
 def verdict(better: Sequence[Outcome], worse: Sequence[Outcome], *, par: bool = False) -> str:
