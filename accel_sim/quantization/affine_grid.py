@@ -101,6 +101,12 @@ class AffineGrid:
     zero_point: I64
     scheme: GridScheme
 
+    @classmethod
+    def of(cls, params: QuantParams) -> "AffineGrid":
+        """The grid that a graph stores, 2 to 16 bits."""
+        symmetry = Symmetry.SYMMETRIC if params.is_symmetric else Symmetry.ASYMMETRIC
+        return cls(params.scales, params.zero_points, GridScheme(params.bits, symmetry, params.signed))
+
     @property
     def limits(self) -> tuple[F64, F64]:
         """q_min and q_max, the smallest and largest real number of each grid; float64 [1] or [C]."""

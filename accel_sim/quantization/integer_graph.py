@@ -40,7 +40,7 @@ class IntegerForm:
 
     Attributes:
         graph: the float graph, biases corrected.
-        grids: of every float activation.
+        grids: of every float activation; also of constants that are not weights, where they are given.
         weights: of every node in `weighted_nodes`.
         recipe: for biases and other constants.
     """
@@ -79,7 +79,9 @@ class IntegerForm:
         rule = self.recipe.activations_of(node.name)
         for index, tensor in enumerate(operands):
             if tensor is not None and tensor.is_constant and tensor.element.is_float:
-                yield index, _encoded(tensor, affine_grid_of(MinMax.of(tensor.constant), rule))
+                given = self.grids.get(tensor.name)
+                grid = affine_grid_of(MinMax.of(tensor.constant), rule) if given is None else AffineGrid.of(given)
+                yield index, _encoded(tensor, grid)
 
     def _linear_constants(self, node: Node) -> Iterator[tuple[int, Tensor]]:
         x, weights = self.graph.operand(node, 0), self.graph.operand(node, 1)
