@@ -13,6 +13,7 @@ from accel_sim.cli.options import (
     model_argument,
     read_labels,
     read_samples,
+    report_option,
     threads_option,
 )
 from accel_sim.cli.output import publish
@@ -41,6 +42,7 @@ from accel_sim.errors import Fault, InputError
 @click.option("--causes/--no-causes", default=True, show_default=True, help="Find the cause of each differing code.")
 @threads_option
 @json_option
+@report_option
 def compare_command(
     model: str,
     inputs_path: str | None,
@@ -54,6 +56,7 @@ def compare_command(
     causes: bool,  # noqa: FBT001 - click passes options by name
     threads: int | None,
     json_path: str | None,
+    report_path: str | None,
 ) -> int:
     """Compare the integers of the accelerator with the float fake-quant simulation of MODEL, and say why they differ.
 
@@ -61,7 +64,7 @@ def compare_command(
     """
     hardware = hardware_of(hw, overrides)
     profiles = _profiles(names, profile, labels_path)
-    with output_files((model, inputs_path, hw, labels_path), json=json_path) as files:
+    with output_files((model, inputs_path, hw, labels_path), json=json_path, report=report_path) as files:
         with stage(f"reading {model}"):
             graph = api.load(model)
             samples = read_samples(graph, inputs_path, seed)

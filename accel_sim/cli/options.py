@@ -22,6 +22,9 @@ Array = NDArray[np.generic]
 
 model_argument = click.argument("model", metavar="MODEL")
 json_option = click.option("--json", "json_path", metavar="FILE", help="Write the report as JSON.")
+report_option = click.option(
+    "--report", "report_path", metavar="FILE.html", help="Write the report as one HTML file with figures."
+)
 threads_option = click.option(
     "--threads", type=click.IntRange(min=1), metavar="N", help="Threads of the kernels.  [default: all cores]"
 )

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 import click
 
 from accel_sim.cli.files import OutputFile, save_text
+from accel_sim.cli.progress import stage
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
 def publish(report: object, files: Mapping[str, OutputFile]) -> None:
-    """Write a report where --json asks for it, then print it."""
+    """Write a report where --json and --report ask for it, then print it."""
     from accel_sim.report.terminal.pages import page_of  # rich takes a tenth of a second to import
 
     write_json(report, files)
+    write_html(report, files)
     show(page_of(report))
 
 
@@ -26,6 +28,15 @@ def write_json(report: object, files: Mapping[str, OutputFile]) -> None:
         from accel_sim.report.json_form import to_json  # knows every kind of report
 
         files["json"].write(save_text(to_json(report)))
+
+
+def write_html(report: object, files: Mapping[str, OutputFile]) -> None:
+    """Write a report where --report asks for it."""
+    if "report" in files:
+        from accel_sim.report.html import to_html
+
+        with stage("drawing the report"):
+            files["report"].write(save_text(to_html(report)))
 
 
 def show(page: "RenderableType") -> None:

@@ -15,6 +15,7 @@ from accel_sim.cli.options import (
     machine_options,
     model_argument,
     read_samples,
+    report_option,
     threads_option,
 )
 from accel_sim.cli.output import publish
@@ -59,6 +60,7 @@ def parse_accumulators(specs: tuple[str, ...]) -> tuple[int, ...]:
 )
 @threads_option
 @json_option
+@report_option
 def overflow_command(
     model: str,
     inputs_path: str | None,
@@ -69,6 +71,7 @@ def overflow_command(
     accumulators: tuple[str, ...],
     threads: int | None,
     json_path: str | None,
+    report_path: str | None,
 ) -> int:
     """Prove which accumulators of MODEL cannot overflow, beside the extremes that a run observes.
 
@@ -76,7 +79,7 @@ def overflow_command(
     """
     hardware = hardware_of(hw, overrides)
     widths = parse_accumulators(accumulators) or DEFAULT_ACCUMULATORS
-    with output_files((model, inputs_path, hw), json=json_path) as files:
+    with output_files((model, inputs_path, hw), json=json_path, report=report_path) as files:
         with stage(f"reading {model}"):
             graph = api.load(model)
             samples = read_samples(graph, inputs_path, seed)

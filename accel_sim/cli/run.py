@@ -13,6 +13,7 @@ from accel_sim.cli.options import (
     machine_options,
     model_argument,
     read_samples,
+    report_option,
     threads_option,
 )
 from accel_sim.cli.output import publish
@@ -37,6 +38,7 @@ from accel_sim.sim.result import Level
 @click.option("--vcd-tile", type=click.IntRange(min=0), metavar="N", help="Which tile, from 0.  [default: 0]")
 @click.option("--vcd-cycles", type=click.IntRange(min=1), metavar="N", help="At most so many cycles of it.")
 @json_option
+@report_option
 def run_command(
     model: str,
     inputs_path: str | None,
@@ -53,6 +55,7 @@ def run_command(
     vcd_tile: int | None,
     vcd_cycles: int | None,
     json_path: str | None,
+    report_path: str | None,
 ) -> int:
     """Run a quantized MODEL on the simulated accelerator.
 
@@ -61,12 +64,15 @@ def run_command(
     hardware = hardware_of(hw, overrides)
     if is_topology(model):
         given = {"--inputs": inputs_path, "--profile": profile, "--output": output, "--vcd": vcd}
-        return _time_topology(model, hw, hardware, trace, json_path, _meaningless(given, level))
+        outputs = {"trace": trace, "json": json_path, "report": report_path}
+        return _time_topology(model, hw, hardware, outputs, _meaningless(given, level))
     if trace and not Level(level).timed:
         raise click.UsageError(f"--trace: level {level} models no time")
     if vcd is None and (vcd_layer, vcd_tile, vcd_cycles) != (None, None, None):
         raise click.UsageError("--vcd-layer, --vcd-tile and --vcd-cycles choose what --vcd FILE writes")
-    with output_files((model, inputs_path, hw), output=output, trace=trace, vcd=vcd, json=json_path) as files:
+    with output_files(
+        (model, inputs_path, hw), output=output, trace=trace, vcd=vcd, json=json_path, report=report_path
+    ) as files:
         with stage(f"reading {model}"):
             graph = api.load(model)
             samples = read_samples(graph, inputs_path, seed)
@@ -97,13 +103,12 @@ def _time_topology(
     path: str,
     hw: str,
     hardware: AcceleratorConfig,
-    trace: str | None,
-    json_path: str | None,
+    outputs: dict[str, str | None],
     meaningless: list[str],
 ) -> int:
     if meaningless:
         raise click.UsageError(f"{', '.join(meaningless)}: {path} is a topology without weights: there are cycles only")
-    with output_files((path, hw), trace=trace, json=json_path) as files:
+    with output_files((path, hw), **outputs) as files:
         with stage(f"timing {path}"):
             report = RunReport(*time_topology(path, hardware))
             if "trace" in files:
