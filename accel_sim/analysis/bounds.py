@@ -221,7 +221,9 @@ def prove(products: DotProducts, inputs: InputRange, additions: int = 1) -> Rang
     if min(inputs.low) <= 0 <= max(inputs.high) and not ((least > 0).any() or (most < 0).any()):
         in_order = final = every
     else:
-        in_order, final = _in_order(least, most, products.taps.all, additions), _final(least, most, products.taps.all)
+        order, sets = products.order, products.taps.all
+        in_order = _in_order(least[:, order], most[:, order], tuple(taken[order] for taken in sets), additions)
+        final = _final(least, most, sets)
     norms, sums = _norms(products.rows, products.taps.largest)
     low, high = min(*inputs.low, 0), max(*inputs.high, 0)
     magnitudes = abs(bias)

@@ -50,8 +50,7 @@ class DotProducts:
         terms: products of one sum (K), the most that any output element has.
         inputs: range of the data operand.
         weights: range of the weight operand by its type alone.
-        rows: int64 [channels, K], zero points subtracted, in the order of accumulation; [0, K] where no operand is
-            constant.
+        rows: int64 [channels, K], zero points subtracted, as stored; [0, K] where no operand is constant.
         bias: as many Python ints as channels, or one 0 where no operand is constant.
         groups: of channels; those of a group read the same inputs.
         input_channels: int64 [groups, K], the index along the last axis of x that a term reads; None where a term may
@@ -70,6 +69,15 @@ class DotProducts:
     groups: int
     input_channels: Weights | None
     taps: TapSets
+
+    @property
+    def order(self) -> Weights:
+        """int64 [K]: the terms in the order of accumulation, that of input pixels: transposed taps come last first."""
+        order = np.arange(self.rows.shape[1])
+        if not isinstance(self.node.op, TransposeConv2D):
+            return order
+        _, height, width, channels = self.w.shape
+        return order.reshape(height, width, channels)[::-1, ::-1].reshape(-1)
 
     @property
     def knows_weights(self) -> bool:
