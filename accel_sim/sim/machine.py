@@ -134,8 +134,7 @@ class Machine:
         workers: Sequence[Worker],
     ) -> tuple[LayerResult, ...]:
         records = [
-            merged_record(workers, index) if operation and operation.watched else None
-            for index, operation in enumerate(ready.operations)
+            merged_record(workers, index) if ready.watches(index) else None for index in range(len(program.commands))
         ]
         reports = [CommandReport(*parts) for parts in zip(program.commands, timings, records, strict=True)]
         return layer_results(reports, self.hardware.grid.size)

@@ -37,6 +37,11 @@ def aligned(size_bytes: int) -> Bytes:
     return raw[start : start + size_bytes]
 
 
+def aligned_size(size_bytes: int) -> int:
+    """The bytes rounded up, so that what follows is aligned."""
+    return -(-size_bytes // _ALIGNMENT) * _ALIGNMENT
+
+
 def constant_image(constants: bytes) -> Bytes:
     """Region.CONSTANTS in aligned memory, shared by all workers. Writable, as kernels want one kind of array."""
     image = aligned(len(constants))

@@ -4,6 +4,8 @@ import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from accel_kernels.lanes import new_record, reset_record
 from accel_sim.errors import Fault, ProgramError
 from accel_sim.hardware import AcceleratorConfig
@@ -57,6 +59,13 @@ class PreparedProgram:
     layers: tuple[LayerResult, ...] = ()
     idle: dict[int, list["Worker"]] = field(default_factory=dict)
 
+    def watches(self, index: int) -> bool:
+        """Whether a command keeps a record of its accumulators."""
+        operation = self.operations[index]
+        if operation is not None:
+            return operation.watched
+        return self.native is not None and index in self.native.watched
+
     def take(self, threads: int) -> "Worker":
         """An idle worker, or a new one; its records are empty."""
         waiting = self.idle.setdefault(threads, [])
@@ -64,8 +73,7 @@ class PreparedProgram:
             worker = waiting.pop()
         except IndexError:
             return self.worker(threads)
-        for record in worker.records:
-            reset_record(record)
+        worker.reset()
         return worker
 
     def give_back(self, workers: Iterable["Worker"]) -> None:
@@ -107,6 +115,19 @@ class Worker:
     ends: list[int]
     threads: int
 
+    def reset(self) -> None:
+        """Make all records empty."""
+        for record in self.records:
+            reset_record(record)
+        if self.runner is not None:
+            self.runner.reset()
+
+    def record(self, index: int) -> Record:
+        """What a watched command's accumulators have held."""
+        if self.runs[index] is not None or self.runner is None:
+            return self.records[index]
+        return np.array((*self.runner.extremes(index), 0), np.int64)
+
     def execute(self, first: int, last: int) -> None:
         """Commands first to last - 1."""
         index = first
@@ -126,7 +147,7 @@ def merged_record(workers: Iterable[Worker], index: int) -> Record:
     """The record of a command over all workers."""
     merged = new_record()
     for worker in workers:
-        lowest, highest, events = worker.records[index]
+        lowest, highest, events = worker.record(index)
         merged[0], merged[1] = min(merged[0], lowest), max(merged[1], highest)
         merged[2] += events
     return merged

@@ -1,115 +1,57 @@
 """Convolve as native steps: dense, grouped and depthwise convolutions, and fully connected layers."""
 
-from dataclasses import dataclass
 from math import prod
 
 import numpy as np
-from numpy.typing import NDArray
 
 from accel_kernels.native.depthwise_shapes import shape_of
 from accel_kernels.native.packing import aligned_copy, pack_weights
-from accel_kernels.native.tables import Field, epilogue_table
+from accel_kernels.native.tables import Field
 from accel_kernels.native.tier import tier
 from accel_sim.program import Convolve
 from accel_sim.sim.convolution import convolution_engine, relative_weights, start_bias
-from accel_sim.sim.memory import Array
 from accel_sim.sim.multiply_accumulate import Kernel, code_span
-from accel_sim.sim.native.epilogue import EpilogueChoice, choose_epilogue
-from accel_sim.sim.native.step import CODES, NativeStep, Source, lowers, pinned, target
+from accel_sim.sim.native.convolution_job import BITS, SIGN, ConvolutionJob
+from accel_sim.sim.native.epilogue import choose_epilogue
+from accel_sim.sim.native.step import CODES, NativeStep, Source, lowers, pinned
+from accel_sim.sim.native.watched import watched_convolution
 from accel_sim.sim.preparation import Context
 
-Int64s = NDArray[np.int64]
-
 _PANEL_BYTES = 1 << 17
-_BITS = {"int8": 8, "uint8": 8, "int16": 16, "int32": 32}
-_SIGN = 128
-
-
-@dataclass(frozen=True)
-class _Job:
-    """A convolution that a step can compute: its constants, and the output's epilogue."""
-
-    command: Convolve
-    context: Context
-    weights: Int64s
-    bias: Int64s
-    epilogue: EpilogueChoice
-    bits: int
-    source: Source
-
-    @property
-    def codes(self) -> str:
-        return CODES[self.command.input.dtype]
-
-    @property
-    def channels(self) -> int:
-        return int(self.weights.shape[0])
-
-    def table(self, bias: Int64s, columns: int) -> Array:
-        """The epilogue's parameters; `bias` as it is added, modulo 2^32."""
-        wrapped = bias.astype(np.uint64).astype(np.uint32).view(np.int32)
-        return epilogue_table(self.epilogue.kind, wrapped, self.epilogue.values, columns)
-
-    def folded_bias(self) -> Int64s:
-        """The bias less what the zero point of codes, made unsigned, adds to each sum."""
-        offset = self.command.input_zero_point + (_SIGN if self.codes == "s8" else 0)
-        sums: Int64s = self.weights.reshape(self.channels, -1).sum(axis=1)
-        return self.bias - offset * sums
-
-    def geometry(self) -> dict[Field, int]:
-        """What all convolutions have."""
-        x, y, window = self.command.input, self.command.output_to, self.command.window
-        return {
-            **self.source.fields(),
-            **target(y),
-            Field.IMAGES: y.shape[0],
-            Field.HEIGHT: x.shape[1],
-            Field.WIDTH: x.shape[2],
-            Field.DEPTH: x.shape[3],
-            Field.OUT_HEIGHT: y.shape[1],
-            Field.OUT_WIDTH: y.shape[2],
-            Field.OUT_DEPTH: y.shape[3],
-            Field.KERNEL_HEIGHT: window.kernel[0],
-            Field.KERNEL_WIDTH: window.kernel[1],
-            Field.STRIDE_HEIGHT: window.strides[0],
-            Field.STRIDE_WIDTH: window.strides[1],
-            Field.DILATION_HEIGHT: window.dilations[0],
-            Field.DILATION_WIDTH: window.dilations[1],
-            Field.PAD_TOP: window.pad_top,
-            Field.PAD_LEFT: window.pad_left,
-            Field.ZERO_POINT: self.command.input_zero_point,
-        }
 
 
 @lowers(Convolve)
 def lower_convolve(command: Convolve, context: Context) -> NativeStep | None:
     """The step of a convolution whose operands have 8 bits and whose accumulators are plain ones of 32 bits."""
-    if command.input.dtype not in CODES or command.output_to.dtype not in _BITS or not command.output_to.size:
+    if command.input.dtype not in CODES or command.output_to.dtype not in BITS or not command.output_to.size:
         return None
     weights = relative_weights(command, context)
     bias = start_bias(command, context, len(weights))
     flat = weights.reshape(len(weights), -1)
     engine = convolution_engine(command, context, flat, bias)
     epilogue = choose_epilogue(command.output, len(weights))
+    watched = engine.kernel is Kernel.EXTREMES
     plain = engine.kernel is Kernel.EXACT and engine.accumulator.dtype == np.int32
-    bits = _BITS[command.output_to.dtype]
-    if not plain or epilogue is None or (epilogue.kind == "raw") != (bits == 32) or not flat.size:
+    bits = BITS[command.output_to.dtype]
+    if not (plain or watched) or epilogue is None or (epilogue.kind == "raw") != (bits == 32) or not flat.size:
         return None
     if (
         max(map(abs, code_span(command.input.dtype, command.input_zero_point))) >= 1 << 15
         or np.abs(flat).max() >= 1 << 15
     ):
         return None
-    job = _Job(command, context, weights, bias, epilogue, bits, Source.of(command.input, context))
+    job = ConvolutionJob(command, context, weights, bias, epilogue, bits, Source.of(command.input, context))
+    if watched:
+        return watched_convolution(job)
     is_depthwise = command.groups > 1 and weights.shape[3] == 1
     return _depthwise(job) if is_depthwise else _dense(job)
 
 
-def _dense(job: _Job) -> NativeStep:
+def _dense(job: ConvolutionJob) -> NativeStep:
     chosen, command, window = tier(), job.command, job.command.window
     groups, channels, depth = command.groups, command.input.shape[3], job.weights.shape[3]
     reduction = prod(job.weights.shape[1:])
-    quads = chosen.quads and job.weights.min() >= -_SIGN and job.weights.max() < _SIGN
+    quads = chosen.quads and job.weights.min() >= -SIGN and job.weights.max() < SIGN
     each = 4 if quads else 2
     one_pixel = window.kernel == (1, 1) and window.strides == (1, 1)
     direct = quads and one_pixel and groups == 1 and command.input.shape[1:3] == command.output_to.shape[1:3]
@@ -145,7 +87,7 @@ def _dense(job: _Job) -> NativeStep:
     return NativeStep(name, values, 0 if direct else rows * stride, (weights, table, padding, *job.source.kept))
 
 
-def _depthwise(job: _Job) -> NativeStep:
+def _depthwise(job: ConvolutionJob) -> NativeStep:
     command, window = job.command, job.command.window
     lanes = tier().lanes
     padded = -(-job.channels // lanes) * lanes

@@ -8,13 +8,17 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from accel_kernels.native import objects
-from accel_kernels.native.tables import FIELDS
-from accel_sim.sim.memory import Memory, aligned
+from accel_kernels.native.tables import FIELDS, Field
+from accel_kernels.native.tier import tier
+from accel_sim.sim.memory import Memory, aligned, aligned_size
 from accel_sim.sim.native.step import NativeStep
 
 _ARGUMENTS = 11
+_SLACK = 256  # copies in whole vectors end before the records
+_RECORD_BYTES = 8 * tier().lanes
 _SLOWER = 1.1
 _MOST_PATIENCE = 64
 
@@ -25,7 +29,16 @@ def available() -> bool:
 
 
 class NativeProgram:
-    """The native steps of a program, at the places of their commands."""
+    """The native steps of a program, at the places of their commands.
+
+    Attributes:
+        rows, addresses: arguments and code of each command's step.
+        watched: the commands that keep a record; the records follow, from byte `records` on, in scratch memory.
+        scratch: bytes of scratch memory that each thread needs.
+        packed: bytes of constants as the steps need them.
+        ends: for each command, the end of the run of native steps that it begins.
+        sharing: of one sample by several threads.
+    """
 
     def __init__(self, steps: Mapping[int, NativeStep], commands: int) -> None:
         self._kept = [step.kept for step in steps.values()]
@@ -34,7 +47,11 @@ class NativeProgram:
         for index, step in steps.items():
             self.rows[index] = step.row
             self.addresses[index] = objects.address(step.name)
-        self.scratch = max((step.scratch for step in steps.values()), default=0)
+        self.watched = tuple(index for index, step in steps.items() if step.watched)
+        self.records = aligned_size(max((step.scratch for step in steps.values()), default=0) + _SLACK)
+        self.scratch = self.records + len(self.watched) * _RECORD_BYTES
+        for place, index in enumerate(self.watched):
+            self.rows[index, Field.RECORD] = self.records + place * _RECORD_BYTES
         self.packed = sum(array.nbytes for arrays in self._kept for array in arrays)
         self.ends = _ends(steps, commands)
         self.sharing = Sharing()
@@ -94,7 +111,25 @@ class NativeRunner:
         self._scratch = [aligned(program.scratch) for _ in range(threads)]
         self._counter = np.zeros(1, np.int64)
         self._run = _interpreter()
+        self.reset()
         self._tables = (program.addresses.ctypes.data, program.rows.ctypes.data, program.rows.strides[0])
+
+    def reset(self) -> None:
+        """Make all records empty."""
+        limits = np.iinfo(np.int32)
+        for records in self._records():
+            records[:, 0], records[:, 1] = limits.max, limits.min
+
+    def extremes(self, command: int) -> tuple[int, int]:
+        """The smallest and the largest value of a watched command's accumulators; none: the larger comes first."""
+        place = self._program.watched.index(command)
+        held = [records[place] for records in self._records()]
+        return min(int(record[0].min()) for record in held), max(int(record[1].max()) for record in held)
+
+    def _records(self) -> list[NDArray[np.int32]]:
+        """[watched commands, smallest and largest, lanes] of each thread."""
+        shape = (len(self._program.watched), 2, tier().lanes)
+        return [s[self._program.records :].view(np.int32).reshape(shape) for s in self._scratch]
 
     def run(self, first: int, last: int) -> None:
         """Commands first to last - 1, all of them native."""

@@ -25,12 +25,14 @@ class NativeStep:
         values: its arguments by place; all others are 0.
         scratch: bytes of scratch memory that each thread needs.
         kept: arrays whose addresses are among the arguments.
+        watched: whether it records the extremes of its accumulators (`accel_kernels.native.watching`).
     """
 
     name: str
     values: Mapping[Field, int]
     scratch: int = 0
     kept: tuple[Array, ...] = ()
+    watched: bool = False
 
     @property
     def row(self) -> NDArray[np.int64]:

@@ -29,14 +29,14 @@ def build(variant: str) -> Callable[..., None]:
     operands, kind, bits_text = variant.split(":")
     bits = int(bits_text)
     multiply = _multiply(operands, kind, bits)
-    gather = _gather_wide(signed=operands == "w8s") if operands.startswith("w8") else _gather
+    gather = gather_wide(signed=operands == "w8s") if operands.startswith("w8") else _gather
 
     def convolve(block: Int64, arena: Int64, constants: Int64, scratch: Int64, part: Int64, parts: Int64) -> None:
         image = input_address(block, arena)
         out = output_address(block, arena)
         rows = field(block, Field.IMAGES) * field(block, Field.OUT_HEIGHT) * field(block, Field.OUT_WIDTH)
         columns = field(block, Field.OUT_CHANNELS)
-        first, last, left, right = _share(rows, columns, part, parts)
+        first, last, left, right = share(rows, columns, part, parts)
         if first >= last or left >= right:
             return
         out_bytes = field(block, Field.OUT_DEPTH) * (bits // 8)
@@ -77,7 +77,7 @@ def build(variant: str) -> Callable[..., None]:
 
 
 @inline
-def _share(rows: Int64, columns: Int64, part: Int64, parts: Int64) -> tuple[Int64, Int64, Int64, Int64]:
+def share(rows: Int64, columns: Int64, part: Int64, parts: Int64) -> tuple[Int64, Int64, Int64, Int64]:
     """(first row, end, first column, end): rows are shared in blocks, or, where they are few, columns."""
     if parts == 1:
         return 0, rows, 0, columns
@@ -240,7 +240,7 @@ def _gather(block: Int64, image: Int64, channel: Int64, first: Int64, rows: Int6
                 plane += height
 
 
-def _gather_wide(*, signed: bool) -> Callable[..., None]:
+def gather_wide(*, signed: bool) -> Callable[..., None]:
     """As `_gather`, widened to int16 relative to the zero point."""
     kind = int(signed)
 

@@ -119,6 +119,7 @@ class Field(IntEnum):
     EXTRA = auto()
     EXTRA_2 = auto()
     EXTRA_3 = auto()
+    RECORD = auto()
 
 
 FIELDS = len(Field)

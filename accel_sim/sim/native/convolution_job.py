@@ -1,0 +1,78 @@
+"""What the native steps of a convolution are made from."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel_kernels.native.tables import Field, epilogue_table
+from accel_sim.program import Convolve
+from accel_sim.sim.memory import Array
+from accel_sim.sim.native.epilogue import EpilogueChoice
+from accel_sim.sim.native.step import CODES, Source, target
+from accel_sim.sim.preparation import Context
+
+Int64s = NDArray[np.int64]
+
+SIGN = 128
+"""What is added to signed codes to make them unsigned."""
+BITS = {"int8": 8, "uint8": 8, "int16": 16, "int32": 32}
+"""Of the results that steps store."""
+
+
+@dataclass(frozen=True)
+class ConvolutionJob:
+    """A convolution that a step can compute: its constants, and the output's epilogue."""
+
+    command: Convolve
+    context: Context
+    weights: Int64s
+    bias: Int64s
+    epilogue: EpilogueChoice
+    bits: int
+    source: Source
+
+    @property
+    def codes(self) -> str:
+        """The operand's element type, as variants name it."""
+        return CODES[self.command.input.dtype]
+
+    @property
+    def channels(self) -> int:
+        """Output channels."""
+        return int(self.weights.shape[0])
+
+    def table(self, bias: Int64s, columns: int) -> Array:
+        """The epilogue's parameters; `bias` as it is added, modulo 2^32."""
+        wrapped = bias.astype(np.uint64).astype(np.uint32).view(np.int32)
+        return epilogue_table(self.epilogue.kind, wrapped, self.epilogue.values, columns)
+
+    def folded_bias(self) -> Int64s:
+        """The bias less what the zero point of codes, made unsigned, adds to each sum."""
+        offset = self.command.input_zero_point + (SIGN if self.codes == "s8" else 0)
+        sums: Int64s = self.weights.reshape(self.channels, -1).sum(axis=1)
+        return self.bias - offset * sums
+
+    def geometry(self) -> dict[Field, int]:
+        """What all convolutions have."""
+        x, y, window = self.command.input, self.command.output_to, self.command.window
+        return {
+            **self.source.fields(),
+            **target(y),
+            Field.IMAGES: y.shape[0],
+            Field.HEIGHT: x.shape[1],
+            Field.WIDTH: x.shape[2],
+            Field.DEPTH: x.shape[3],
+            Field.OUT_HEIGHT: y.shape[1],
+            Field.OUT_WIDTH: y.shape[2],
+            Field.OUT_DEPTH: y.shape[3],
+            Field.KERNEL_HEIGHT: window.kernel[0],
+            Field.KERNEL_WIDTH: window.kernel[1],
+            Field.STRIDE_HEIGHT: window.strides[0],
+            Field.STRIDE_WIDTH: window.strides[1],
+            Field.DILATION_HEIGHT: window.dilations[0],
+            Field.DILATION_WIDTH: window.dilations[1],
+            Field.PAD_TOP: window.pad_top,
+            Field.PAD_LEFT: window.pad_left,
+            Field.ZERO_POINT: self.command.input_zero_point,
+        }

@@ -1,0 +1,84 @@
+"""Convolutions whose accumulators are watched and cannot overflow, as native steps."""
+
+from math import prod
+
+import numpy as np
+
+from accel_kernels.native.packing import aligned_copy, pack_weights
+from accel_kernels.native.tables import Field
+from accel_kernels.native.tier import tier
+from accel_sim.sim.memory import Array
+from accel_sim.sim.native.convolution_job import ConvolutionJob
+from accel_sim.sim.native.step import NativeStep, pinned
+
+_PANEL_BYTES = 1 << 17
+_BLOCK_ROWS = 4
+_SLACK = 64
+
+
+def watched_convolution(job: ConvolutionJob) -> NativeStep | None:
+    """The step of a convolution that records the extremes of every partial sum."""
+    is_depthwise = job.command.groups > 1 and job.weights.shape[3] == 1
+    if not is_depthwise:
+        return _dense(job)
+    return _depthwise(job) if job.channels == job.command.groups else None
+
+
+def _dense(job: ConvolutionJob) -> NativeStep:
+    command, chosen = job.command, tier()
+    groups, channels = command.groups, command.input.shape[3]
+    reduction, size = prod(job.weights.shape[1:]), job.channels // command.groups
+    steps = -(-reduction // 2)
+    rows = min(max(_PANEL_BYTES // (4 * steps) // _BLOCK_ROWS, 1) * _BLOCK_ROWS, prod(command.output_to.shape[:3]))
+    packed = [
+        pack_weights(job.weights[g * size : (g + 1) * size].reshape(size, reduction), chosen, quads=False)
+        for g in range(groups)
+    ]
+    weights = packed[0] if groups == 1 else aligned_copy(np.concatenate(packed))
+    table = _table(job, job.channels + chosen.columns)
+    padding = pinned(np.full(channels, command.input_zero_point, command.input.dtype))
+    values = {
+        **job.geometry(),
+        Field.WEIGHTS: weights.ctypes.data,
+        Field.GROUP_WEIGHTS: len(packed[0]),
+        Field.TABLE: table.ctypes.data,
+        Field.TABLE_STRIDE: table.strides[0],
+        Field.PADDING: padding.ctypes.data,
+        Field.CHANNELS: job.weights.shape[3],
+        Field.OUT_CHANNELS: size,
+        Field.STEPS: steps,
+        Field.PANEL_STRIDE: 4 * steps,
+        Field.PANEL_ROWS: rows,
+        Field.GROUPS: groups,
+    }
+    name = f"watch:w8{job.codes[0]}:{job.epilogue.kind}:{job.bits}"
+    kept = (weights, table, padding, *job.source.kept)
+    return NativeStep(name, values, rows * 4 * steps + _SLACK, kept, watched=True)
+
+
+def _depthwise(job: ConvolutionJob) -> NativeStep:
+    command, lanes = job.command, tier().lanes
+    taps = prod(command.window.kernel)
+    padded = -(-job.channels // lanes) * lanes
+    codes = np.zeros((taps, padded), np.int32)
+    codes[:, : job.channels] = job.weights.reshape(job.channels, taps).T & 0xFFFF  # the other half of a pair is 0
+    weights, table = aligned_copy(codes), _table(job, padded)
+    padding = pinned(np.full(job.channels, command.input_zero_point, command.input.dtype))
+    values = {
+        **job.geometry(),
+        Field.WEIGHTS: weights.ctypes.data,
+        Field.GROUP_WEIGHTS: 4 * padded,
+        Field.TABLE: table.ctypes.data,
+        Field.TABLE_STRIDE: table.strides[0],
+        Field.PADDING: padding.ctypes.data,
+        Field.OUT_CHANNELS: job.channels,
+    }
+    name = f"watch_depthwise:{job.codes}:{job.epilogue.kind}:{job.bits}"
+    return NativeStep(name, values, 8 * taps, (weights, table, padding, *job.source.kept), watched=True)
+
+
+def _table(job: ConvolutionJob, columns: int) -> Array:
+    """The epilogue's parameters, with a bias that exists for columns that do not."""
+    table = job.table(job.bias, columns)
+    table[0].view(np.int32)[job.channels : columns] = np.int32(job.bias[-1])
+    return table
