@@ -59,10 +59,9 @@ def _(recipe: DoubleRequantization, channels: int) -> EpilogueChoice:
 @choose_epilogue.register
 def _(recipe: FixedPointRequantization, channels: int) -> EpilogueChoice | None:
     multiplier, shift = np.array(recipe.multiplier), np.array(recipe.shift)
-    right_only = shift.max() <= 0 and shift.min() >= -_MOST_LEFT
+    right_only = shift.max() < 0 and shift.min() >= -_MOST_LEFT
     if recipe.rounding is Rounding.DOUBLE and right_only and multiplier.min() >= 0 and not recipe.saturating:
-        right = -shift
-        values: Values = {"multiplier": multiplier, "right": right, "mask": (np.int64(1) << right) - 1}
+        values: Values = {"multiplier": multiplier, "right_but_one": -shift - 1}
         return EpilogueChoice("double", {**_limits(recipe), **values})
     count = max(len(recipe.multiplier), len(recipe.shift))
     table = fixed_point_table(recipe.multiplier, recipe.shift, recipe.rounding, count)

@@ -9,9 +9,9 @@ from accel_kernels.native.packing import aligned_copy, pack_weights
 from accel_kernels.native.tables import Field
 from accel_kernels.native.tier import tier
 from accel_sim.program import Convolve
-from accel_sim.sim.convolution import convolution_engine, relative_weights, start_bias
+from accel_sim.sim.convolution import convolution_engine, start_bias
 from accel_sim.sim.multiply_accumulate import Kernel, code_span
-from accel_sim.sim.native.convolution_job import BITS, SIGN, ConvolutionJob
+from accel_sim.sim.native.convolution_job import BITS, SIGN, ConvolutionJob, narrow_weights
 from accel_sim.sim.native.epilogue import choose_epilogue
 from accel_sim.sim.native.step import CODES, NativeStep, Source, lowers, pinned
 from accel_sim.sim.native.watched import watched_convolution
@@ -25,7 +25,7 @@ def lower_convolve(command: Convolve, context: Context) -> NativeStep | None:
     """The step of a convolution whose operands have 8 bits and whose accumulators are plain ones of 32 bits."""
     if command.input.dtype not in CODES or command.output_to.dtype not in BITS or not command.output_to.size:
         return None
-    weights = relative_weights(command, context)
+    weights = narrow_weights(command, context)
     bias = start_bias(command, context, len(weights))
     flat = weights.reshape(len(weights), -1)
     engine = convolution_engine(command, context, flat, bias)
@@ -37,7 +37,7 @@ def lower_convolve(command: Convolve, context: Context) -> NativeStep | None:
         return None
     if (
         max(map(abs, code_span(command.input.dtype, command.input_zero_point))) >= 1 << 15
-        or np.abs(flat).max() >= 1 << 15
+        or max(-int(flat.min()), int(flat.max())) >= 1 << 15
     ):
         return None
     job = ConvolutionJob(command, context, weights, bias, epilogue, bits, Source.of(command.input, context))
@@ -54,8 +54,10 @@ def _dense(job: ConvolutionJob) -> NativeStep:
     quads = chosen.quads and job.weights.min() >= -SIGN and job.weights.max() < SIGN
     each = 4 if quads else 2
     one_pixel = window.kernel == (1, 1) and window.strides == (1, 1)
-    direct = quads and one_pixel and groups == 1 and command.input.shape[1:3] == command.output_to.shape[1:3]
-    steps = -(-reduction // each)
+    plain = quads and one_pixel and groups == 1 and command.input.shape[1:3] == command.output_to.shape[1:3]
+    direct = plain and job.codes == "u8"
+    copied = plain and not direct and channels == 4 * steps_of(reduction, each)
+    steps = steps_of(reduction, each)
     stride = channels if direct else 4 * steps
     pixels = prod(command.output_to.shape[:3])
     rows = min(max(_PANEL_BYTES // stride // chosen.rows[0], 1) * chosen.rows[0], pixels)
@@ -79,7 +81,7 @@ def _dense(job: ConvolutionJob) -> NativeStep:
         Field.STEPS: steps,
         Field.PANEL_STRIDE: stride,
         Field.PANEL_ROWS: rows,
-        Field.DIRECT: int(direct),
+        Field.DIRECT: 1 if direct else 2 if copied else 0,
         Field.GROUPS: groups,
     }
     operands = job.codes if quads else f"w8{job.codes[0]}"
@@ -116,3 +118,8 @@ def _depthwise(job: ConvolutionJob) -> NativeStep:
     return NativeStep(
         name, values, (reach + 1) * line + 8 * window.kernel[0], (weights, table, padding, *job.source.kept)
     )
+
+
+def steps_of(reduction: int, each: int) -> int:
+    """Groups of `each` operands that hold a reduction."""
+    return -(-reduction // each)

@@ -4,24 +4,21 @@ Variants are OPERANDS:EPILOGUE:BITS. Where a window is one pixel without strides
 are, the operands are the image itself; otherwise PANEL_ROWS output pixels at a time are laid out as rows in scratch
 memory, which stays in the second-level cache, and all columns of weights pass over them.
 
-Operands u8 and s8 are copied as they are: padding is the code `ZERO_POINT`, and the preparer has put the zero point's
-share into the bias. Operands w8u and w8s become int16 relative to the zero point; padding is 0.
+Operands u8 are taken as they are: padding is the code `ZERO_POINT`, and the preparer has put the zero point's share
+into the bias. Operands s8 are copied as unsigned codes 128 higher. Operands w8u and w8s become int16 relative to the
+zero point; padding is 0. DIRECT is 1 where the operands are the image itself, 2 where they are a plain copy of it.
 """
 
 from collections.abc import Callable
 
 from accel_kernels._types import Int64
 from accel_kernels.native.fields import field, inline, input_address, output_address
-from accel_kernels.native.memory import copy, widen
+from accel_kernels.native.memory import copy, flip, widen
 from accel_kernels.native.products import micro_kernel
 from accel_kernels.native.tables import Field
 from accel_kernels.native.tier import tier
 
-_copy, _widen = inline(copy), inline(widen)
-
-_IN_ARENA, _INPUT, _OUT_ARENA, _OUTPUT = (
-    8 * field for field in (Field.IN_ARENA, Field.INPUT, Field.OUT_ARENA, Field.OUTPUT)
-)
+_copy, _flip, _widen = inline(copy), inline(flip), inline(widen)
 
 
 def build(variant: str) -> Callable[..., None]:
@@ -29,7 +26,8 @@ def build(variant: str) -> Callable[..., None]:
     operands, kind, bits_text = variant.split(":")
     bits = int(bits_text)
     multiply = _multiply(operands, kind, bits)
-    gather = gather_wide(signed=operands == "w8s") if operands.startswith("w8") else _gather
+    gather = gather_wide(signed=operands == "w8s") if operands.startswith("w8") else _gather(operands)
+    copy_codes = _flip if operands == "s8" else _copy
 
     def convolve(block: Int64, arena: Int64, constants: Int64, scratch: Int64, part: Int64, parts: Int64) -> None:
         image = input_address(block, arena)
@@ -52,8 +50,11 @@ def build(variant: str) -> Callable[..., None]:
             row = first
             while row < last:
                 count = min(most, last - row)
-                if field(block, Field.DIRECT):
+                if field(block, Field.DIRECT) == 1:
                     a = image + row * stride
+                elif field(block, Field.DIRECT) == 2:
+                    a = scratch
+                    copy_codes(a, image + row * stride, count * stride)
                 else:
                     a = scratch
                     gather(block, image, group * field(block, Field.CHANNELS), row, count, a)
@@ -96,7 +97,7 @@ _ROW_BLOCK = tier().rows[0]
 def _multiply(operands: str, kind: str, bits: int) -> Callable[..., None]:
     """All rows of a panel times columns left to right - 1: a tile of columns after the other, the rows inside."""
     chosen = tier()
-    codes = operands if operands in ("u8", "s8") else "s16"
+    codes = "u8" if operands in ("u8", "s8") else "s16"
     lanes, tall = chosen.lanes, chosen.rows[0]
     middle = chosen.rows[1] if len(chosen.rows) > 2 else 0
     big = micro_kernel(chosen, tall, 2, codes, kind, bits)
@@ -200,44 +201,50 @@ def _multiply(operands: str, kind: str, bits: int) -> Callable[..., None]:
     return multiply
 
 
-@inline
-def _gather(block: Int64, image: Int64, channel: Int64, first: Int64, rows: Int64, panel: Int64) -> None:
-    """Rows of the panel: the codes under the window of output pixel first + i, in the order ky, kx, channel."""
-    height, width, depth = field(block, Field.HEIGHT), field(block, Field.WIDTH), field(block, Field.DEPTH)
-    channels, padding = field(block, Field.CHANNELS), field(block, Field.PADDING)
-    out_height, out_width = field(block, Field.OUT_HEIGHT), field(block, Field.OUT_WIDTH)
-    kh, kw = field(block, Field.KERNEL_HEIGHT), field(block, Field.KERNEL_WIDTH)
-    sh, sw = field(block, Field.STRIDE_HEIGHT), field(block, Field.STRIDE_WIDTH)
-    dh, dw = field(block, Field.DILATION_HEIGHT), field(block, Field.DILATION_WIDTH)
-    top, left, stride = field(block, Field.PAD_TOP), field(block, Field.PAD_LEFT), field(block, Field.PANEL_STRIDE)
-    dense = dw == 1 and channels == depth
-    pixel = first % (out_height * out_width)
-    oy, ox, plane = pixel // out_width, pixel % out_width, first // (out_height * out_width) * height
-    for i in range(rows):
-        y0, x0, target = oy * sh - top, ox * sw - left, panel + i * stride
-        inside = x0 >= 0 and x0 + (kw - 1) * dw < width
-        for ky in range(kh):
-            iy = y0 + ky * dh
-            line = image + (plane + iy) * width * depth + channel
-            if iy < 0 or iy >= height:
-                for _ in range(kw):
-                    _copy(target, padding, channels)
-                    target += channels
-            elif inside and dense:
-                _copy(target, line + x0 * depth, kw * channels)
-                target += kw * channels
-            else:
-                for kx in range(kw):
-                    ix = x0 + kx * dw
-                    _copy(target, padding if ix < 0 or ix >= width else line + ix * depth, channels)
-                    target += channels
-        ox += 1
-        if ox == out_width:
-            ox = 0
-            oy += 1
-            if oy == out_height:
-                oy = 0
-                plane += height
+def _gather(operands: str) -> Callable[..., None]:
+    """Lays the operands of output pixels out as rows."""
+    copy_codes = _flip if operands == "s8" else _copy
+
+    @inline
+    def gather(block: Int64, image: Int64, channel: Int64, first: Int64, rows: Int64, panel: Int64) -> None:
+        """Rows of the panel: the codes under the window of output pixel first + i, in the order ky, kx, channel."""
+        height, width, depth = field(block, Field.HEIGHT), field(block, Field.WIDTH), field(block, Field.DEPTH)
+        channels, padding = field(block, Field.CHANNELS), field(block, Field.PADDING)
+        out_height, out_width = field(block, Field.OUT_HEIGHT), field(block, Field.OUT_WIDTH)
+        kh, kw = field(block, Field.KERNEL_HEIGHT), field(block, Field.KERNEL_WIDTH)
+        sh, sw = field(block, Field.STRIDE_HEIGHT), field(block, Field.STRIDE_WIDTH)
+        dh, dw = field(block, Field.DILATION_HEIGHT), field(block, Field.DILATION_WIDTH)
+        top, left, stride = field(block, Field.PAD_TOP), field(block, Field.PAD_LEFT), field(block, Field.PANEL_STRIDE)
+        dense = dw == 1 and channels == depth
+        pixel = first % (out_height * out_width)
+        oy, ox, plane = pixel // out_width, pixel % out_width, first // (out_height * out_width) * height
+        for i in range(rows):
+            y0, x0, target = oy * sh - top, ox * sw - left, panel + i * stride
+            inside = x0 >= 0 and x0 + (kw - 1) * dw < width
+            for ky in range(kh):
+                iy = y0 + ky * dh
+                line = image + (plane + iy) * width * depth + channel
+                if iy < 0 or iy >= height:
+                    for _ in range(kw):
+                        copy_codes(target, padding, channels)
+                        target += channels
+                elif inside and dense:
+                    copy_codes(target, line + x0 * depth, kw * channels)
+                    target += kw * channels
+                else:
+                    for kx in range(kw):
+                        ix = x0 + kx * dw
+                        copy_codes(target, padding if ix < 0 or ix >= width else line + ix * depth, channels)
+                        target += channels
+            ox += 1
+            if ox == out_width:
+                ox = 0
+                oy += 1
+                if oy == out_height:
+                    oy = 0
+                    plane += height
+
+    return gather
 
 
 def gather_wide(*, signed: bool) -> Callable[..., None]:

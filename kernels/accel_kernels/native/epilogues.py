@@ -117,21 +117,31 @@ def _fixed_saturating(e: Emitter, accumulators: Value, columns: Columns) -> Valu
 
 
 def _double_rounded(e: Emitter, accumulators: Value, columns: Columns) -> Value:
-    """gemmlowp's two roundings one after the other, for right shifts: cheaper than their one formula in 64 bits.
+    """gemmlowp's two roundings one after the other, for right shifts of 1 or more: cheaper than one formula in 64 bits.
 
-    high = (acc * multiplier + 2^30) >> 31, whose rounding of negative ties is that of a floor shift as the addend makes
-    it; then a shift by `right` that rounds half away from zero.
+    high = (acc * multiplier + 2^30) >> 31, which is never -2^31; then a shift that rounds half away from zero: with
+    1 taken from negative numbers, half up. Dividing by two last keeps the sum with a half inside 32 bits.
     """
-    b, lanes = e.builder, accumulators.type.count
-    wide, narrow = vector(I64, lanes), vector(I32, lanes)
-    product = b.mul(b.sext(accumulators, wide), b.sext(columns["multiplier"], wide))
-    high = b.trunc(b.ashr(b.add(product, e.constant(wide, 1 << 30)), e.constant(wide, 31)), narrow)
-    mask, right = columns["mask"], columns["right"]
-    sign = b.lshr(high, e.constant(narrow, 31))
-    threshold = b.add(b.lshr(mask, e.constant(narrow, 1)), sign)
-    up = b.zext(b.icmp_signed(">", b.and_(high, mask), threshold), narrow)
-    scaled = b.add(b.ashr(high, right), up)
+    b, narrow_kind = e.builder, accumulators.type
+    high = _doubled_high_product(e, accumulators, columns["multiplier"])
+    below = b.add(high, b.ashr(high, e.constant(narrow_kind, 31)))
+    halves = b.add(b.ashr(below, columns["right_but_one"]), e.constant(narrow_kind, 1))
+    scaled = b.ashr(halves, e.constant(narrow_kind, 1))
     return _clamped(e, b.add(scaled, columns["zero_point"]), columns)
+
+
+def _doubled_high_product(e: Emitter, a: Value, m: Value) -> Value:
+    """int32 (a * m + 2^30) >> 31: products of the even elements, and of the odd ones, in 64-bit lanes."""
+    b, lanes = e.builder, a.type.count
+    wide = vector(I64, lanes // 2)
+    half, word = e.constant(wide, 1 << 30), e.constant(wide, 32)
+    a_pairs, m_pairs = b.bitcast(a, wide), b.bitcast(m, wide)
+    even = b.mul(b.ashr(b.shl(a_pairs, word), word), b.ashr(b.shl(m_pairs, word), word))
+    odd = b.mul(b.ashr(a_pairs, word), b.ashr(m_pairs, word))
+    low = b.bitcast(b.lshr(b.add(even, half), e.constant(wide, 31)), a.type)
+    high = b.bitcast(b.shl(b.add(odd, half), e.constant(wide, 1)), a.type)
+    order = [lane + lanes * (lane % 2) for lane in range(lanes)]
+    return b.shuffle_vector(low, high, ir.Constant(vector(I32, lanes), order))
 
 
 def _shifted(e: Emitter, accumulators: Value, columns: Columns) -> Value:

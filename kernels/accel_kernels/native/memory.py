@@ -82,6 +82,22 @@ def _widen_block(typingctx: Any, target: Any, source: Any, kind: Any, zero_point
     return types.void(types.int64, types.int64, types.int64, types.int64), codegen
 
 
+@instruction
+def _flip_block(typingctx: Any, target: Any, source: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        e, kind = Emitter(builder), vector(I8, _BLOCK)
+        e.store(builder.xor(e.load(arguments[1], kind), e.constant(kind, -128)), arguments[0])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), codegen
+
+
+def flip(target: Int64, source: Int64, size: Int64) -> None:
+    """As `copy`, each int8 as the uint8 that is 128 higher."""
+    for i in range(0, size, _BLOCK):
+        _flip_block(target + i, source + i)
+
+
 def copy(target: Int64, source: Int64, size: Int64) -> None:
     """Copy bytes in whole blocks: up to 63 bytes beyond `size` are read and written too."""
     for i in range(0, size, _BLOCK):

@@ -30,7 +30,7 @@ def micro_kernel(tier: Tier, rows: int, vectors: int, operands: str, kind: str, 
         tier: of the processor.
         rows: of the block that it computes.
         vectors: of the block's columns.
-        operands: "u8" or "s8" (with weights of int8, for tiers with quads), or "s16" (both int16).
+        operands: "u8" (with weights of int8, for tiers with quads), or "s16" (both int16).
         kind: of the epilogue.
         bits: of the results as they are stored, 8, 16 or 32.
     """
@@ -56,7 +56,7 @@ class _Block:
             columns = [e.load(e.add(place, 4 * lanes * j), vector(I32, lanes), 4 * lanes) for j in range(self._vectors)]
             offset, results = e.multiply(k, 4), []
             for row, source in enumerate(sources):
-                group = self._group(e, e.load(e.add(source, offset), I32))
+                group = e.splat(e.load(e.add(source, offset), I32), lanes)
                 for j, column in enumerate(columns):
                     results.append(self._accumulate(e, sums[row * self._vectors + j], group, column))
             return results
@@ -66,12 +66,6 @@ class _Block:
             columns = load_columns(e, self._epilogue, table, table_stride, place, lanes)
             target = e.add(out, j * lanes * (self._bits // 8))
             self._finish(e, sums[j :: self._vectors], columns, target, out_bytes, e.add(valid, -j * lanes))
-
-    def _group(self, e: Emitter, codes: Value) -> Value:
-        """Four bytes of operands in every lane. Signed codes become unsigned ones 128 higher."""
-        if self._operands == "s8":
-            codes = e.builder.xor(codes, ir.Constant(I32, 0x80808080))
-        return e.splat(codes, self._tier.lanes)
 
     def _accumulate(self, e: Emitter, sums: Value, group: Value, weights: Value) -> Value:
         if self._operands != "s16":
