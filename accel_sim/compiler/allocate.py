@@ -8,6 +8,7 @@ place.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -113,17 +114,23 @@ def _align(address: int) -> int:
 
 def _constant_image(constants: Mapping[str, NDArray[np.generic]]) -> tuple[bytes, dict[str, int]]:
     """All constants one after the other; equal bytes are stored once."""
-    image = bytearray()
-    known: dict[bytes, int] = {}
-    addresses = {}
-    for name, data in constants.items():
-        content = data.tobytes()
-        if content not in known:
-            image += bytes(_align(len(image)) - len(image))
-            known[content] = len(image)
-            image += content
-        addresses[name] = known[content]
-    return bytes(image), addresses
+    contents = {name: _bytes_of(data) for name, data in constants.items()}
+    known: dict[tuple[int, bytes], int] = {}
+    parts: list[memoryview | bytes] = []
+    addresses, end = {}, 0
+    for name, content in contents.items():
+        key = content.nbytes, blake2b(content).digest()
+        if key not in known:
+            start = _align(end)
+            parts += [bytes(start - end), content]
+            known[key], end = start, start + content.nbytes
+        addresses[name] = known[key]
+    return b"".join(parts), addresses
+
+
+def _bytes_of(data: NDArray[np.generic]) -> memoryview:
+    """The array's own bytes, which are not copied where they lie in order."""
+    return np.ascontiguousarray(data).reshape(-1).view(np.uint8).data
 
 
 def _relocate(command: Command, operands: dict[str, Any]) -> Command:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,7 +162,7 @@ def start_bias(command: Convolve | TransposeConvolve, context: Context, channels
 
 
 def convolution_engine(
-    command: Convolve | TransposeConvolve, context: Context, flat: Int64s, bias: Int64s
+    command: Convolve | TransposeConvolve, context: Context, flat: NDArray[Any], bias: Int64s
 ) -> MultiplyAccumulate:
     """The arithmetic of a convolution with relative weights `flat` [Co, taps * channels of a group]."""
     inputs = code_span(command.input.dtype, command.input_zero_point)

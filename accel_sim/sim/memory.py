@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from enum import Enum
+from functools import cached_property
 from math import prod
 
 import numpy as np
@@ -42,11 +43,27 @@ def aligned_size(size_bytes: int) -> int:
     return -(-size_bytes // _ALIGNMENT) * _ALIGNMENT
 
 
+class Constants:
+    """Region.CONSTANTS, shared by all workers.
+
+    Attributes:
+        codes: the program's own bytes, read-only.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self.codes: Bytes = np.frombuffer(content, np.uint8)
+
+    @cached_property
+    def image(self) -> Bytes:
+        """A writable copy in aligned memory, for kernels that read constants where they lie: one kind of array."""
+        image = aligned(self.codes.size)
+        image[:] = self.codes
+        return image
+
+
 def constant_image(constants: bytes) -> Bytes:
-    """Region.CONSTANTS in aligned memory, shared by all workers. Writable, as kernels want one kind of array."""
-    image = aligned(len(constants))
-    image[:] = np.frombuffer(constants, np.uint8)
-    return image
+    """Region.CONSTANTS in aligned memory, writable."""
+    return Constants(constants).image
 
 
 def view(image: Bytes, operand: Operand) -> Array:
@@ -58,18 +75,19 @@ def view(image: Bytes, operand: Operand) -> Array:
 class Memory:
     """What one worker computes in."""
 
-    def __init__(self, activation_bytes: int, constants: Bytes, scratch: ScratchBytes) -> None:
-        self._regions = {Region.ACTIVATIONS: aligned(activation_bytes), Region.CONSTANTS: constants}
+    def __init__(self, activation_bytes: int, constants: Constants, scratch: ScratchBytes) -> None:
+        self._activations, self._constants = aligned(activation_bytes), constants
         self._scratch = {name: aligned(size) for name, size in scratch.items()}
 
     @property
     def arena(self) -> int:
         """The address of the activations."""
-        return self._regions[Region.ACTIVATIONS].ctypes.data
+        return self._activations.ctypes.data
 
     def view(self, operand: Operand) -> Array:
         """The operand's array."""
-        return view(self._regions[operand.region], operand)
+        constant = operand.region is Region.CONSTANTS
+        return view(self._constants.image if constant else self._activations, operand)
 
     def scratch(self, name: Scratch, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
         """An array over the beginning of a scratch buffer."""

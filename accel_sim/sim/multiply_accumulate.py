@@ -7,6 +7,7 @@ this range fits the accumulator, nothing can overflow.
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,12 +154,12 @@ def code_span(dtype: str, zero_point: int) -> Span:
     return min(int(limits.min) - zero_point, 0), max(int(limits.max) - zero_point, 0)
 
 
-def sum_span(weights: Int64s, bias: Int64s, inputs: Span) -> Span:
+def sum_span(weights: NDArray[Any], bias: Int64s, inputs: Span) -> Span:
     """The range of every partial sum of every output channel, for weights [N, K], bias [N] and inputs in a range."""
     if not len(bias):
         return 0, 0
-    positive = np.maximum(weights, 0).sum(axis=1).astype(object)
-    negative = np.minimum(weights, 0).sum(axis=1).astype(object)
+    positive = np.maximum(weights, 0).sum(axis=1, dtype=np.int64).astype(object)
+    negative = np.minimum(weights, 0).sum(axis=1, dtype=np.int64).astype(object)
     start = bias.astype(object)
     low = start + positive * inputs[0] + negative * inputs[1]
     high = start + positive * inputs[1] + negative * inputs[0]

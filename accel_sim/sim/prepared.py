@@ -12,7 +12,7 @@ from accel_sim.hardware import AcceleratorConfig
 from accel_sim.program import Command, Program, verify
 from accel_sim.sim import convolution, elementwise, matrix_product, movement, pooling, resizing, softmax, tables
 from accel_sim.sim.layers import CommandReport, layer_results
-from accel_sim.sim.memory import Bytes, Memory, Scratch, constant_image
+from accel_sim.sim.memory import Bytes, Constants, Memory, Scratch
 from accel_sim.sim.native import codes, matrices, others
 from accel_sim.sim.native.runner import NativeProgram, NativeRunner, available
 from accel_sim.sim.native.step import NativeStep, lower
@@ -46,7 +46,7 @@ class PreparedProgram:
     Attributes:
         operations: one for each command; None where the command is a native step.
         native: the native steps; None where there are none.
-        constants: the image of Region.CONSTANTS.
+        region: of the constants.
         activation_bytes: size of Region.ACTIVATIONS.
         idle: workers of runs that have ended, by the threads that share their steps.
         layers: of a run whose level watches nothing: they do not depend on data.
@@ -54,10 +54,15 @@ class PreparedProgram:
 
     operations: tuple[Operation | None, ...]
     native: NativeProgram | None
-    constants: Bytes
+    region: Constants
     activation_bytes: int
     layers: tuple[LayerResult, ...] = ()
     idle: dict[int, list["Worker"]] = field(default_factory=dict)
+
+    @property
+    def constants(self) -> Bytes:
+        """Region.CONSTANTS, to be read."""
+        return self.region.codes
 
     def watches(self, index: int) -> bool:
         """Whether a command keeps a record of its accumulators."""
@@ -87,7 +92,7 @@ class PreparedProgram:
         for operation in self.operations:
             for name, size in operation.scratch.items() if operation else ():
                 scratch[name] = max(scratch.get(name, 0), size)
-        memory = Memory(self.activation_bytes, self.constants, scratch)
+        memory = Memory(self.activation_bytes, self.region, scratch)
         records = tuple(new_record() if o else UNWATCHED for o in self.operations)
         pairs = zip(self.operations, records, strict=True)
         runs = tuple(o.bind(memory, record) if o else None for o, record in pairs)
@@ -172,7 +177,8 @@ def prepared(program: Program, hardware: AcceleratorConfig, level: Level) -> Pre
 
 def _prepare(program: Program, hardware: AcceleratorConfig, level: Level) -> PreparedProgram:
     verify(program)
-    context = Context(constant_image(program.constants), hardware, level)
+    region = Constants(program.constants)
+    context = Context(region.codes, hardware, level)
     choose = _preparer(level)
     native = level is not Level.STEPPED and available()
     operations: list[Operation | None] = []
@@ -191,7 +197,7 @@ def _prepare(program: Program, hardware: AcceleratorConfig, level: Level) -> Pre
     compiled = NativeProgram(steps, len(operations)) if steps else None
     plain = [CommandReport(command, None, None) for command in program.commands]
     layers = () if level.timed else layer_results(plain, hardware.grid.size)
-    return PreparedProgram(tuple(operations), compiled, context.constants, program.activation_bytes, layers)
+    return PreparedProgram(tuple(operations), compiled, region, program.activation_bytes, layers)
 
 
 def _preparer(level: Level) -> Callable[[Command, Context], Operation]:

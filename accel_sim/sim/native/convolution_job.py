@@ -1,6 +1,7 @@
 """What the native steps of a convolution are made from."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ class ConvolutionJob:
 
     command: Convolve
     context: Context
-    weights: Int64s
+    weights: NDArray[Any]
     bias: Int64s
     epilogue: EpilogueChoice
     bits: int
@@ -50,7 +51,7 @@ class ConvolutionJob:
     def folded_bias(self) -> Int64s:
         """The bias less what the zero point of codes, made unsigned, adds to each sum."""
         offset = self.command.input_zero_point + (SIGN if self.codes == "s8" else 0)
-        sums: Int64s = self.weights.reshape(self.channels, -1).sum(axis=1)
+        sums: Int64s = self.weights.reshape(self.channels, -1).sum(axis=1, dtype=np.int64)
         return self.bias - offset * sums
 
     def geometry(self) -> dict[Field, int]:
@@ -76,3 +77,18 @@ class ConvolutionJob:
             Field.PAD_LEFT: window.pad_left,
             Field.ZERO_POINT: self.command.input_zero_point,
         }
+
+
+def narrow_weights(command: Convolve, context: Context) -> NDArray[Any]:
+    """[Co, kh, kw, Ci / groups] less their zero points, in a type that is not wider than it must be.
+
+    Without zero points these are the constants themselves.
+    """
+    codes: NDArray[Any] = context.constant(command.weights, "weights")
+    zero_points = np.array(command.weight_zero_point, np.int64)
+    if not zero_points.any():
+        return codes
+    reach = max(abs(int(np.iinfo(codes.dtype).min)), int(np.iinfo(codes.dtype).max)) + int(np.abs(zero_points).max())
+    dtype = next(d for d in (np.int16, np.int32, np.int64) if reach <= np.iinfo(d).max)
+    relative: NDArray[Any] = codes.astype(dtype) - zero_points.astype(dtype).reshape(-1, 1, 1, 1)
+    return relative

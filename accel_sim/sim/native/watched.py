@@ -61,7 +61,8 @@ def _depthwise(job: ConvolutionJob) -> NativeStep:
     taps = prod(command.window.kernel)
     padded = -(-job.channels // lanes) * lanes
     codes = np.zeros((taps, padded), np.int32)
-    codes[:, : job.channels] = job.weights.reshape(job.channels, taps).T & 0xFFFF  # the other half of a pair is 0
+    codes[:, : job.channels] = job.weights.reshape(job.channels, taps).T
+    codes &= 0xFFFF  # the other half of a pair is 0
     weights, table = aligned_copy(codes), _table(job, padded)
     padding = pinned(np.full(job.channels, command.input_zero_point, command.input.dtype))
     values = {

@@ -20,22 +20,29 @@ def pack_weights(weights: NDArray[np.generic], tier: Tier, *, quads: bool) -> ND
     each, dtype = (4, np.int8) if quads else (2, np.int16)
     count, depth = weights.shape
     groups = -(-depth // each)
-    tiles = []
-    for first in range(0, count, tier.columns):
-        part = weights[first : first + tier.columns]
-        width = tier.lanes if len(part) <= tier.lanes else tier.columns
+    widths = [tier.lanes if count - n <= tier.lanes else tier.columns for n in range(0, count, tier.columns)]
+    packed = aligned_bytes(sum(widths) * groups * 4)
+    place = 0
+    for tile, width in enumerate(widths):
+        part = weights[tile * tier.columns : (tile + 1) * tier.columns]
         padded = np.zeros((width, groups * each), dtype)
         padded[: len(part), :depth] = part
-        tiles.append(
-            np.ascontiguousarray(padded.reshape(width, groups, each).transpose(1, 0, 2)).view(np.uint8).ravel()
-        )
-    return aligned_copy(np.concatenate(tiles) if tiles else np.zeros(0, np.uint8))
+        target = packed[place : place + width * groups * 4].view(dtype).reshape(groups, width, each)
+        target[...] = padded.reshape(width, groups, each).transpose(1, 0, 2)
+        place += width * groups * 4
+    return packed
+
+
+def aligned_bytes(size: int) -> NDArray[np.uint8]:
+    """Zeroed bytes at an address that is a multiple of a vector register's, with as many to spare behind."""
+    raw = np.zeros(size + 2 * _ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % _ALIGNMENT
+    return raw[start : start + size]
 
 
 def aligned_copy(array: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """The bytes of an array at an address that is a multiple of a vector register's, with as many to spare behind."""
+    """The bytes of an array in such memory."""
     content = np.ascontiguousarray(array).view(np.uint8).ravel()
-    raw = np.zeros(len(content) + 2 * _ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % _ALIGNMENT
-    raw[start : start + len(content)] = content
-    return raw[start : start + len(content)]
+    copy = aligned_bytes(len(content))
+    copy[:] = content
+    return copy
