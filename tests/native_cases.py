@@ -26,7 +26,9 @@ _CANARY = 0xA5
 Draw = Callable[[np.random.Generator, int, str, bool], Requantization]
 
 
-def _grid(rng: np.random.Generator, channels: int, dtype: str, tie: bool) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
+def _grid(
+    rng: np.random.Generator, channels: int, dtype: str, tie: bool
+) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
     """Zero point, low, high."""
     info = np.iinfo(dtype)
     zero = int(rng.choice([info.min, 0, info.max])) if tie else int(rng.integers(info.min, info.max + 1))
@@ -170,9 +172,7 @@ def _groups(rng: np.random.Generator, *, depthwise: bool) -> tuple[int, int, int
     return groups, int(rng.integers(2, 6)), groups * int(rng.choice([1, 3, 16, 18, 33]))
 
 
-def _geometry(
-    rng: np.random.Generator, channels: int
-) -> tuple[tuple[int, int, int, int], Window, tuple[int, int]]:
+def _geometry(rng: np.random.Generator, channels: int) -> tuple[tuple[int, int, int, int], Window, tuple[int, int]]:
     """Shape of the input, window, height and width of the output."""
     kind = rng.integers(3)
     hw = tuple(int(v) for v in rng.choice([1, 2, 3, 5, 7, 8, 15, 20], 2))
@@ -200,7 +200,7 @@ def _convolve(
     for ky, kx in product(range(kh), range(kw)):
         y = np.arange(hw[0]) * window.strides[0] + ky * window.dilations[0] - window.pad_top
         z = np.arange(hw[1]) * window.strides[1] + kx * window.dilations[1] - window.pad_left
-        rows, columns = ((0 <= y) & (y < height)).nonzero()[0], ((0 <= z) & (z < width)).nonzero()[0]
+        rows, columns = ((y >= 0) & (y < height)).nonzero()[0], ((z >= 0) & (z < width)).nonzero()[0]
         seen = x[:, y[rows]][:, :, z[columns]].reshape(n, len(rows), len(columns), groups, inputs)
         tap = w[:, ky, kx].reshape(groups, outputs // groups, inputs)
         added = np.einsum("nyxgi,goi->nyxgo", seen, tap).reshape(n, len(rows), len(columns), outputs)

@@ -90,5 +90,6 @@ def narrow_weights(command: Convolve, context: Context) -> NDArray[Any]:
         return codes
     reach = max(abs(int(np.iinfo(codes.dtype).min)), int(np.iinfo(codes.dtype).max)) + int(np.abs(zero_points).max())
     dtype = next(d for d in (np.int16, np.int32, np.int64) if reach <= np.iinfo(d).max)
-    relative: NDArray[Any] = codes.astype(dtype) - zero_points.astype(dtype).reshape(-1, 1, 1, 1)
+    relative: NDArray[Any] = codes.astype(dtype)
+    relative -= zero_points.astype(dtype).reshape(-1, 1, 1, 1)
     return relative
