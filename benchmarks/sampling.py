@@ -10,11 +10,13 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import median
 
 import numpy as np
+from numpy.typing import NDArray
 
 Run = Callable[[], object]
 
@@ -101,6 +103,25 @@ def matrix_probe() -> Run:
     def probe() -> None:
         for _ in range(250):
             np.matmul(a, a, out=out)
+
+    return probe
+
+
+def parallel_probe(threads: int) -> Run:
+    """About half a millisecond of float matrix products in each of several threads at once."""
+    a = np.ones((256, 256), np.float32)
+    outputs = [np.empty_like(a) for _ in range(threads)]
+    pool = ThreadPoolExecutor(threads - 1)
+
+    def products(out: NDArray[np.float32]) -> None:
+        for _ in range(2):
+            np.matmul(a, a, out=out)
+
+    def probe() -> None:
+        others = [pool.submit(products, out) for out in outputs[1:]]
+        products(outputs[0])
+        for other in others:
+            other.result()
 
     return probe
 

@@ -35,8 +35,7 @@ class _Job:
     def run_sample(self, sample: int, worker: Worker) -> None:
         """Everything for one sample, in a worker's memory."""
         memory = worker.memory
-        for port, codes in self.samples.codes(sample):
-            memory.view(port.operand)[...] = codes
+        self.samples.place(sample, memory)
         self.keeper.after(-1, sample, memory)
         if self.observers or self.keeper.tensors:
             for index in range(len(self.program.commands)):

@@ -4,7 +4,7 @@ A sample is what a program runs at once: the network's own batch. Arrays of the 
 first axis holds all samples.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,8 @@ from accel_sim.errors import Fault, InputError
 from accel_sim.ir import QuantParams
 from accel_sim.numerics.profiles import Profile, get_profile
 from accel_sim.program import Port, Program
-from accel_sim.sim.memory import Array
+from accel_sim.sim.memory import Array, Memory
+from accel_sim.sim.native.boundary import quantize_into
 
 
 @dataclass(frozen=True)
@@ -34,14 +35,16 @@ class Samples:
     profile: Profile
     count: int
 
-    def codes(self, sample: int) -> Iterator[tuple[Port, Array]]:
-        """Each port with its codes of one sample, in stored layout."""
+    def place(self, sample: int, memory: Memory) -> None:
+        """Write each port's codes of one sample where the program reads them."""
         for port, array in zip(self.ports, self.arrays, strict=True):
-            shape = file_shape(port)
+            shape, codes = file_shape(port), memory.view(port.operand)
             if shape:
-                yield port, self._codes(port, array[sample * shape[0] : (sample + 1) * shape[0]])
+                part = array[sample * shape[0] : (sample + 1) * shape[0]]
             else:
-                yield port, self._codes(port, array.reshape(-1)[sample : sample + 1].reshape(()))
+                part = array.reshape(-1)[sample : sample + 1].reshape(())
+            if not quantize_into(codes, self.profile, port, part):
+                codes[...] = self._codes(port, part)
 
     def _codes(self, port: Port, part: Array) -> Array:
         stored = part.transpose(port.file_axes) if port.file_axes else part

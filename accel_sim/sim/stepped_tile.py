@@ -60,8 +60,7 @@ def tile_window(program: Program, index: int, inputs: Mapping[str, Array], tile:
     samples = check_inputs(program, inputs)
     ready = prepared(program, program.hardware, Level.FUNCTIONAL)
     worker = ready.worker()
-    for port, codes in samples.codes(0):
-        worker.memory.view(port.operand)[...] = codes
+    samples.place(0, worker.memory)
     worker.execute(0, index)
     context = Context(ready.constants, program.hardware, Level.STEPPED)
     grid, folds, time = grid_of(program.commands[index], context, worker.memory)

@@ -4,14 +4,16 @@ from math import prod
 
 import numpy as np
 
-from accel_kernels.native.average_fields import AVERAGE_FIELDS
+from accel_kernels.native.number_fields import AVERAGE_FIELDS, MEAN_FIELDS
 from accel_kernels.native.tables import Field, epilogue_table, number_table
 from accel_kernels.native.tier import tier
 from accel_sim.numerics.integers import reciprocal_scale
 from accel_sim.numerics.pooling import (
     AverageRecipe,
     FloatAverage,
+    FloatMean,
     ReciprocalAverage,
+    SumOrder,
     SumRequantization,
     TruncatingAverage,
 )
@@ -27,6 +29,7 @@ from accel_sim.sim.tables import covering_tables, selected_tables
 _OPERANDS = {**CODES, "int16": "s16"}
 _BITS = {"int8": 8, "uint8": 8, "int16": 16, "int32": 32}
 _MOST_TERMS = 1 << 18
+_LEAST_TERMS = 11  # of the mean in packets
 _MOST_IN_FLOAT = 1 << 21
 
 
@@ -79,11 +82,14 @@ def lower_requantize(command: RequantizeCodes, context: Context) -> NativeStep |
 
 @lowers(Reduce)
 def lower_reduce(command: Reduce, context: Context) -> NativeStep | None:
-    """The step of a requantized sum over neighbouring axes."""
+    """The step of a requantized sum, or of a mean in float32, over neighbouring axes."""
     x, y, recipe = command.input, command.output_to, command.recipe
     axes = sorted(command.axes)
-    neighbours = bool(axes) and axes == list(range(axes[0], axes[-1] + 1))
-    if not isinstance(recipe, SumRequantization) or not _convertible(x.dtype, y.dtype) or not neighbours or not x.size:
+    if not x.size or not axes or axes != list(range(axes[0], axes[-1] + 1)):
+        return None
+    if isinstance(recipe, FloatMean):
+        return _float_mean(recipe, command, context)
+    if not isinstance(recipe, SumRequantization) or not _convertible(x.dtype, y.dtype):
         return None
     rows, channels = prod(x.shape[axes[0] : axes[-1] + 1]), prod(x.shape[axes[-1] + 1 :])
     if is_per_channel(recipe.output) and channels != x.shape[-1]:
@@ -105,6 +111,30 @@ def lower_reduce(command: Reduce, context: Context) -> NativeStep | None:
         Field.TABLE_STRIDE: table.strides[0],
     }
     return NativeStep(f"reduce:{_OPERANDS[x.dtype]}:{kind}:{_BITS[y.dtype]}", values, 0, (table, *origin.kept))
+
+
+def _float_mean(recipe: FloatMean, command: Reduce, context: Context) -> NativeStep | None:
+    """The step of a mean in the order of Eigen's packets, over one row for each channel."""
+    x, y, axes = command.input, command.output_to, sorted(command.axes)
+    images, count = prod(x.shape[: axes[0]]), prod(x.shape[axes[0] : axes[-1] + 1])
+    channels = prod(x.shape[axes[-1] + 1 :])
+    one_row = recipe.order is SumOrder.ROWS and recipe.row == count >= _LEAST_TERMS
+    aligned = images == 1 or channels * count % 4 == 0
+    if x.dtype not in CODES or y.dtype not in CODES or not one_row or not aligned:
+        return None
+    zero_point = recipe.zero_point
+    numbers = {
+        **{"input_scale": recipe.input_scale, "scale": recipe.scale, "count": count},
+        **{"low": recipe.low - zero_point, "high": recipe.high - zero_point},
+        **{"input_zero": recipe.input_zero_point, "zero_point": zero_point},
+    }
+    table, origin = pinned(number_table(MEAN_FIELDS, numbers)), Source.of(x, context)
+    values = {
+        **origin.fields(),
+        **target(y),
+        **{Field.IMAGES: images, Field.SIZE: count, Field.CHANNELS: channels, Field.TABLE: table.ctypes.data},
+    }
+    return NativeStep(f"mean:{CODES[x.dtype]}", values, 0, (table, *origin.kept))
 
 
 @lowers(PoolAverage)

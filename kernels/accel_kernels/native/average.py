@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from accel_kernels._types import Int64
-from accel_kernels.native.average_fields import AVERAGE_FIELDS
 from accel_kernels.native.emit import F32, F64, I32, I64, Emitter, Value, intrinsic, vector
 from accel_kernels.native.epilogues import limited_rint, narrow
 from accel_kernels.native.fields import field, inline, input_address, output_address
 from accel_kernels.native.memory import load_int64, store_int64
+from accel_kernels.native.number_fields import AVERAGE_FIELDS
 from accel_kernels.native.rows import LANES, load_wide, store_columns
 from accel_kernels.native.tables import Field
 

@@ -63,10 +63,15 @@ def limited_rint(e: Emitter, reals: Value, low: Value, high: Value) -> Value:
     Adding 1.5 * 2^23 leaves no fraction: the processor rounds half to even, and the integer is in the lowest bits.
     """
     b, lanes = e.builder, reals.type.count
-    limited = _smaller(e, _larger(e, reals, low), high)
+    limited = limit(e, reals, low, high)
     magic = e.constant(vector(F32, lanes), 12582912.0)
     shifted = b.bitcast(b.fadd(limited, magic), vector(I32, lanes))
     return b.sub(shifted, b.bitcast(magic, vector(I32, lanes)))
+
+
+def limit(e: Emitter, reals: Value, low: Value, high: Value) -> Value:
+    """Real numbers between two limits."""
+    return _smaller(e, _larger(e, reals, low), high)
 
 
 def _larger(e: Emitter, a: Value, b: Value) -> Value:
