@@ -10,6 +10,7 @@ from accel_sim.numerics.elementwise import ElementwiseRecipe, FixedPointSum, Fus
 from accel_sim.numerics.requantization import Rounding
 from accel_sim.program import Elementwise, Fill, Move, PoolMaximum
 from accel_sim.sim.native.epilogue import choose_epilogue, fixed_values
+from accel_sim.sim.native.linear_sum import linear_sum
 from accel_sim.sim.native.step import CODES, NativeStep, Source, lowers, pinned, target
 from accel_sim.sim.preparation import Context
 from accel_sim.sim.requantizers import fixed_point_table
@@ -27,7 +28,7 @@ def lower_elementwise(command: Elementwise, context: Context) -> NativeStep | No
     alike = a.dtype == b.dtype and a.dtype in CODES and y.dtype in CODES and a.size == b.size == y.size
     if not alike or not y.size:
         return None
-    found = _sum(command.recipe)
+    found = _sum(command.recipe, a.dtype, b.dtype)
     if found is None:
         return None
     form, epilogue, numbers = found
@@ -38,9 +39,12 @@ def lower_elementwise(command: Elementwise, context: Context) -> NativeStep | No
     return NativeStep(f"elementwise:{form}:{CODES[a.dtype]}:{epilogue}", values, 0, (table, *left.kept, *right.kept))
 
 
-def _sum(recipe: ElementwiseRecipe) -> _Sum | None:
+def _sum(recipe: ElementwiseRecipe, a_dtype: str, b_dtype: str) -> _Sum | None:
     if isinstance(recipe, FusedFloatSum):
         return _float_sum(recipe)
+    linear = linear_sum(recipe, a_dtype, b_dtype)
+    if linear is not None:
+        return "linear", "none", number_table(SUM_FIELDS["linear"], linear)
     return _fixed_sum(recipe) if isinstance(recipe, FixedPointSum) else None
 
 

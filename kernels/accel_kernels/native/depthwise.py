@@ -19,7 +19,7 @@ from accel_kernels.native.emit import I8, I32, Emitter, Value, intrinsic, vector
 from accel_kernels.native.epilogues import EPILOGUES, Epilogue, load_columns, narrow
 from accel_kernels.native.fields import field, inline, input_address, output_address
 from accel_kernels.native.memory import copy, load_uint8, store_int8, store_int64
-from accel_kernels.native.products import pair_products
+from accel_kernels.native.products import add_pairs
 from accel_kernels.native.tables import Field
 from accel_kernels.native.tier import tier
 
@@ -95,10 +95,7 @@ class _Pixels:
 
     def _accumulate(self, e: Emitter, sums: Value, codes: Value, weights: Value) -> Value:
         """The upper half of each lane of codes is 0, so the product of the lower halves is all that a pair gives."""
-        if tier().quads:
-            name = f"llvm.x86.avx512.vpdpwssd.{32 * self._lanes}"
-            return e.call(name, sums.type, [sums, codes, weights])
-        return e.builder.add(sums, pair_products(e, codes, weights))
+        return add_pairs(e, sums, codes, weights)
 
     def _codes(self, e: Emitter, address: Value) -> Value:
         kind = vector(I8, self._lanes)

@@ -1,8 +1,12 @@
 """Sums of two arrays of codes of 8 bits, element by element. Variants are FORM:OPERANDS:EPILOGUE.
 
-FORM is "float32", ONNX Runtime's fma(a, a_ratio, fma(b, b_ratio, constant)), whose epilogue is "none"; or "fixed",
-TFLite's: both operands rescaled in fixed point, added, and the sum requantized by an epilogue. TABLE holds the
-parameters, one 8-byte number after the other (`SUM_FIELDS` of the form, then those of the epilogue).
+FORM is one of
+
+- "float32", ONNX Runtime's fma(a, a_ratio, fma(b, b_ratio, constant)), whose epilogue is "none";
+- "linear", one linear form with factors of 30 bits, for recipes that it equals at every pair of codes; likewise "none";
+- "sum" and "difference", TFLite's: both operands rescaled in fixed point, and their sum requantized by an epilogue.
+
+TABLE holds the parameters, one 8-byte number after the other (`SUM_FIELDS` of the form, then those of the epilogue).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +16,7 @@ from accel_kernels._types import Int64
 from accel_kernels.native.emit import F32, F64, I8, I32, I64, Emitter, Value, intrinsic, vector
 from accel_kernels.native.epilogues import EPILOGUES, limited_rint, narrow, rescaled
 from accel_kernels.native.fields import field, input_address, output_address
+from accel_kernels.native.products import add_pairs
 from accel_kernels.native.tables import EPILOGUE_FIELDS, SUM_FIELDS, Field
 from accel_kernels.native.tier import tier
 
@@ -65,9 +70,24 @@ class _Sum:
             inner = e.elementwise("fma", e.builder.sitofp(b, reals), own["b_ratio"], own["constant"])
             total = e.elementwise("fma", e.builder.sitofp(a, reals), own["a_ratio"], inner)
             return limited_rint(e, total, own["low"], own["high"])
+        if self._form == "linear":
+            return self._linear(e, a, b, own)
         left, right = (self._rescaled(e, x, own, name) for x, name in ((a, "a"), (b, "b")))
         total = e.builder.sub(left, right) if self._form == "difference" else e.builder.add(left, right)
         return EPILOGUES[self._epilogue].apply(e, total, last)
+
+    def _linear(self, e: Emitter, a: Value, b: Value, own: Mapping[str, Value]) -> Value:
+        """Factors are cut into two halves of 15 bits, so that pairs of int16 products give both sums."""
+        builder = e.builder
+        sixteen, fifteen, sign = (e.constant(a.type, n) for n in (16, 15, 31))
+        codes = builder.or_(builder.and_(a, e.constant(a.type, 0xFFFF)), builder.shl(b, sixteen))
+        low = add_pairs(e, own["low_start"], codes, own["low_pair"])
+        high = add_pairs(e, own["high_start"], codes, own["high_pair"])
+        total = builder.add(high, builder.ashr(low, fifteen))
+        tie = builder.and_(builder.ashr(total, sign), own["away"])
+        rounded = builder.ashr(builder.add(builder.add(total, own["half"]), tie), own["shift"])
+        limited = e.elementwise("smax", builder.add(rounded, own["zero_point"]), own["low"])
+        return e.elementwise("smin", limited, own["high"])
 
     def _rescaled(self, e: Emitter, x: Value, own: Mapping[str, Value], name: str) -> Value:
         columns = {field: own[f"{name}_{field}"] for field in ("multiplier", "left", "right", "addend", "sign_addend")}

@@ -16,7 +16,7 @@ from llvmlite import ir
 
 from accel_kernels.native.emit import I16, I32, Emitter, Value, intrinsic, vector
 from accel_kernels.native.epilogues import EPILOGUES, Columns, Epilogue, load_bias, load_columns, narrow
-from accel_kernels.native.tier import Tier
+from accel_kernels.native.tier import Tier, tier
 
 ARGUMENTS = 10
 """a, bytes between its rows, weights, groups, table, bytes of a table row, first column in the table, out, bytes
@@ -86,6 +86,13 @@ class _Block:
             with otherwise:
                 for row, code in enumerate(codes):
                     e.store_some(code, e.add(out, e.multiply(out_bytes, row)), valid)
+
+
+def add_pairs(e: Emitter, sums: Value, a: Value, b: Value) -> Value:
+    """sums + a0 * b0 + a1 * b1 of the int16 pairs in each lane, wrapped to 32 bits."""
+    if tier().quads:
+        return e.call(f"llvm.x86.avx512.vpdpwssd.{32 * sums.type.count}", sums.type, [sums, a, b])
+    return e.builder.add(sums, pair_products(e, a, b))
 
 
 def pair_products(e: Emitter, a: Value, b: Value) -> Value:

@@ -46,6 +46,13 @@ SUM_FIELDS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "float32": tuple((name, "f32") for name in ("a_ratio", "b_ratio", "constant", "low", "high")),
     "sum": _OPERANDS,
     "difference": _OPERANDS,
+    "linear": tuple(
+        (name, "i32")
+        for name in (
+            *("low_pair", "high_pair", "low_start", "high_start", "half", "away", "shift"),
+            *("zero_point", "low", "high"),
+        )
+    ),
 }
 """Form of a sum -> (name, element) of its parameters."""
 

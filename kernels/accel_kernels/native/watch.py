@@ -13,9 +13,10 @@ from accel_kernels.native.convolve import gather_wide, share
 from accel_kernels.native.emit import I32, Emitter, Value, intrinsic, vector
 from accel_kernels.native.epilogues import EPILOGUES, load_columns, narrow
 from accel_kernels.native.fields import field, inline, input_address, output_address
+from accel_kernels.native.products import add_pairs
 from accel_kernels.native.rows import store_columns
 from accel_kernels.native.tables import Field
-from accel_kernels.native.watching import LANES, add_pairs, first_of_pairs, widen_extremes
+from accel_kernels.native.watching import LANES, first_of_pairs, widen_extremes
 
 _ARGUMENTS = 11
 _TALL = 4 if LANES == 16 else 1

@@ -12,9 +12,10 @@ from accel_kernels.native.emit import I32, I64, Emitter, Value, intrinsic, vecto
 from accel_kernels.native.epilogues import EPILOGUES, load_columns, narrow
 from accel_kernels.native.fields import field, inline, input_address, output_address
 from accel_kernels.native.memory import store_int64
+from accel_kernels.native.products import add_pairs
 from accel_kernels.native.rows import load_wide, store_columns
 from accel_kernels.native.tables import Field
-from accel_kernels.native.watching import LANES, add_pairs, widen_extremes
+from accel_kernels.native.watching import LANES, widen_extremes
 
 _ARGUMENTS = 11
 _MANY = 4

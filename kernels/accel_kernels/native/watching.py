@@ -8,7 +8,6 @@ weights 0, so they hold nothing that no accumulator holds.
 from llvmlite import ir
 
 from accel_kernels.native.emit import I32, Emitter, Value, vector
-from accel_kernels.native.products import pair_products
 from accel_kernels.native.tier import tier
 
 LANES = tier().lanes
@@ -22,13 +21,6 @@ def widen_extremes(e: Emitter, lows: list[Value], highs: list[Value], record: Va
         for value in values:
             total = e.elementwise(name, total, value)
         e.store(total, place)
-
-
-def add_pairs(e: Emitter, sums: Value, codes: Value, weights: Value) -> Value:
-    """sums + a0 * w0 + a1 * w1 of the int16 pairs in each lane."""
-    if tier().quads:
-        return e.call(f"llvm.x86.avx512.vpdpwssd.{32 * LANES}", sums.type, [sums, codes, weights])
-    return e.builder.add(sums, pair_products(e, codes, weights))
 
 
 def first_of_pairs(e: Emitter, weights: Value) -> Value:
