@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from accel_sim.arithmetic import derive_softmax, softmax_grid
 from accel_sim.ir import QuantParams, Softmax
-from accel_sim.numerics import ONNXRUNTIME, PAPER, PROFILES, TFLITE
+from accel_sim.numerics import ONNXRUNTIME, PAPER, PROFILES, TFLITE, UnsupportedByProfileError
 
 UNIT = QuantParams.per_tensor(2.0**-8, -128)
 ROWS = st.integers(1, 40).flatmap(lambda n: st.lists(st.integers(-128, 127), min_size=n, max_size=n))
@@ -84,3 +84,9 @@ def test_the_float_table_is_raised_by_a_float32_headroom():
     recipe = derive_softmax(ONNXRUNTIME, Softmax(), *grid, 6)
     row = np.array([-127, -128, -128, -127, -127, -128])
     np.testing.assert_array_equal(recipe.apply(row), [-85] * 6)
+
+
+@pytest.mark.parametrize("scale, beta", [(2.0**-26, 1.0), (1.0, 2.0**-27), (1.0, 0.0), (1.0, -1.0)])
+def test_a_scale_that_the_fixed_point_kernel_aborts_on_is_refused(scale, beta):
+    with pytest.raises(UnsupportedByProfileError, match="above 1/67108864"):
+        derive_softmax(TFLITE, Softmax(beta=beta), QuantParams.per_tensor(scale), UNIT, 4)

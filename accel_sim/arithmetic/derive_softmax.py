@@ -7,7 +7,7 @@ import numpy as np
 
 from accel_sim.ir import QuantParams, Softmax
 from accel_sim.numerics.multipliers import quantize_multiplier
-from accel_sim.numerics.profiles import Arithmetic, Profile
+from accel_sim.numerics.profiles import Arithmetic, Profile, refuse
 from accel_sim.numerics.softmax import (
     FixedPointSoftmax,
     FloatTableSoftmax,
@@ -43,16 +43,19 @@ def derive_softmax(profile: Profile, op: Softmax, x: QuantParams, y: QuantParams
     kernel for 8-bit codes of one type and leaves all others in float32, whose results the real softmax stands for.
     """
     if profile.softmax in _FIXED:
-        return _sixteen_bits(op, x) if x.bits > 8 else _fixed_point(op, x, softmax_grid(profile, x, y))
+        return _sixteen_bits(op, x) if x.bits > 8 else _fixed_point(profile, op, x, softmax_grid(profile, x, y))
     if profile.softmax is Arithmetic.FLOAT32 and x.bits <= 8 and x.signed == y.signed:
         return _float_table(x, y, length)
     return _real(op, x, y)
 
 
-def _fixed_point(op: Softmax, x: QuantParams, grid: QuantParams) -> FixedPointSoftmax:
-    """TFLite PreprocessSoftmaxScaling and CalculateInputRadius."""
+def _fixed_point(profile: Profile, op: Softmax, x: QuantParams, grid: QuantParams) -> FixedPointSoftmax:
+    """TFLite PreprocessSoftmaxScaling, which checks that its multiplier is above 1, and CalculateInputRadius."""
     fraction = 1 << (31 - _INTEGER_BITS)
     real = float(np.float32(op.beta)) * x.scale[0] * fraction
+    if not real > 1:
+        value = f"{x.scale[0]:g}, beta {op.beta:g}"
+        raise refuse(profile, "Softmax input scale", value, f"scale times beta is above 1/{fraction}")
     multiplier, left_shift = quantize_multiplier(min(real, (1 << 31) - 1.0))
     radius = ((1 << _INTEGER_BITS) - 1) * fraction / 2.0**left_shift
     return FixedPointSoftmax(multiplier, left_shift, -math.floor(radius), grid.low, grid.high, grid.bits)
