@@ -27,10 +27,12 @@ def tied_scale(recipe: FloatMean, elements: np.ndarray, rng: np.random.Generator
     return float(mean / np.float32(rng.integers(1, 60) + 0.5)) or 1.0
 
 
+@pytest.mark.parametrize("order", SumOrder)
 @pytest.mark.parametrize("dtype", ["uint8", "int8"])
-@random_cases(60)
-def test_means_in_packets(dtype: str, rng: np.random.Generator) -> None:
-    channels, height, width = int(rng.integers(1, 70)), int(rng.integers(2, 12)), int(rng.integers(6, 12))
+@random_cases(40)
+def test_means(dtype: str, order: SumOrder, rng: np.random.Generator) -> None:
+    smallest = (2, 6) if order in (SumOrder.ROWS, SumOrder.ROW_BLOCKS) else (1, 1)
+    channels, (height, width) = int(rng.integers(1, 70)), (int(rng.integers(n, 12)) for n in smallest)
     count = height * width
     image = codes(rng, (1, height, width, channels), dtype, extreme=tied(rng))
     if rng.integers(2):  # all channels hold the same codes in other orders
@@ -38,7 +40,7 @@ def test_means_in_packets(dtype: str, rng: np.random.Generator) -> None:
         image = rng.permuted(np.repeat(column, channels, axis=1), axis=0).reshape(image.shape)
     info, elements = np.iinfo(dtype), image.reshape(count, channels).T.astype(np.int64)
     scale = float(np.float32(rng.uniform(0.01, 1)))
-    recipe = FloatMean(scale, 3, 1.0, 5, int(info.min), int(info.max), SumOrder.ROWS, count)
+    recipe = FloatMean(scale, 3, 1.0, 5, int(info.min), int(info.max), order, count)
     recipe = replace(recipe, scale=tied_scale(recipe, elements[0], rng))
     layout = Layout()
     y = layout.result("y", (1, channels), dtype)

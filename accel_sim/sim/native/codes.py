@@ -114,13 +114,16 @@ def lower_reduce(command: Reduce, context: Context) -> NativeStep | None:
 
 
 def _float_mean(recipe: FloatMean, command: Reduce, context: Context) -> NativeStep | None:
-    """The step of a mean in the order of Eigen's packets, over one row for each channel."""
+    """The step of a mean; in the order of Eigen's packets, of one row for each channel."""
     x, y, axes = command.input, command.output_to, sorted(command.axes)
     images, count = prod(x.shape[: axes[0]]), prod(x.shape[axes[0] : axes[-1] + 1])
     channels = prod(x.shape[axes[-1] + 1 :])
-    one_row = recipe.order is SumOrder.ROWS and recipe.row == count >= _LEAST_TERMS
     aligned = images == 1 or channels * count % 4 == 0
-    if x.dtype not in CODES or y.dtype not in CODES or not one_row or not aligned:
+    if recipe.order in (SumOrder.ROWS, SumOrder.ROW_BLOCKS):
+        order, fits = "rows", recipe.row == count >= _LEAST_TERMS and aligned
+    else:
+        order, fits = recipe.order.value, True
+    if x.dtype not in CODES or y.dtype not in CODES or not fits:
         return None
     zero_point = recipe.zero_point
     numbers = {
@@ -134,7 +137,7 @@ def _float_mean(recipe: FloatMean, command: Reduce, context: Context) -> NativeS
         **target(y),
         **{Field.IMAGES: images, Field.SIZE: count, Field.CHANNELS: channels, Field.TABLE: table.ctypes.data},
     }
-    return NativeStep(f"mean:{CODES[x.dtype]}", values, 0, (table, *origin.kept))
+    return NativeStep(f"mean:{CODES[x.dtype]}:{order}", values, 0, (table, *origin.kept))
 
 
 @lowers(PoolAverage)

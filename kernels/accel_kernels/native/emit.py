@@ -94,13 +94,21 @@ class Emitter:
         return self.call(f"llvm.{name}.v{kind.count}{element}", kind, arguments)
 
     def loop(
-        self, count: Value, carried: Sequence[Value], body: Callable[[Value, list[Value]], list[Value]]
+        self,
+        count: Value,
+        carried: Sequence[Value],
+        body: Callable[[Value, list[Value]], list[Value]],
+        *,
+        perhaps_empty: bool = False,
     ) -> list[Value]:
-        """for i in range(count): carried = body(i, carried); what comes out. `count` is at least 1."""
+        """for i in range(count): carried = body(i, carried); what comes out. `count` is at least 1, or may be 0."""
         builder = self.builder
         before = builder.block
         head, done = builder.append_basic_block("loop"), builder.append_basic_block("loop.done")
-        builder.branch(head)
+        if perhaps_empty:
+            builder.cbranch(builder.icmp_signed(">", count, self.number(0)), head, done)
+        else:
+            builder.branch(head)
         builder.position_at_end(head)
         index = builder.phi(I64)
         index.add_incoming(self.number(0), before)
@@ -112,9 +120,16 @@ class Emitter:
         index.add_incoming(following, builder.block)
         for phi, value in zip(phis, results, strict=True):
             phi.add_incoming(value, builder.block)
+        last = builder.block
         builder.cbranch(builder.icmp_signed("<", following, count), head, done)
         builder.position_at_end(done)
-        return results
+        if not perhaps_empty:
+            return results
+        outcomes = [builder.phi(value.type) for value in carried]
+        for outcome, value, result in zip(outcomes, carried, results, strict=True):
+            outcome.add_incoming(value, before)
+            outcome.add_incoming(result, last)
+        return list(outcomes)
 
     def store_some(self, value: Value, address: Value, count: Value) -> None:
         """The first `count` elements of a vector."""
