@@ -5,10 +5,12 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from accel_sim.ir import Activation, Conv2D, FullyConnected
+from accel_sim.quantization.serial_products import serial_products
 
 Float32 = NDArray[np.float32]
 
 
+@serial_products()
 def convolution(op: Conv2D, x: Float32, weights: Float32, bias: Float32 | None, shape: tuple[int, ...]) -> Float32:
     """Conv2D in float32.
 
@@ -28,6 +30,7 @@ def convolution(op: Conv2D, x: Float32, weights: Float32, bias: Float32 | None, 
     return _finished(result, bias, op.activation)
 
 
+@serial_products()
 def fully_connected(
     op: FullyConnected, x: Float32, weights: Float32, bias: Float32 | None, shape: tuple[int, ...]
 ) -> Float32:

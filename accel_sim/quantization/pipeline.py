@@ -46,6 +46,7 @@ from accel_sim.quantization.quantization_report import (
 )
 from accel_sim.quantization.recipe import Absorb, ActivationRange, Cap, Correction, Recipe, RoundingMethod, Tie
 from accel_sim.quantization.recipe_toml import get_recipe
+from accel_sim.quantization.serial_products import serial_products
 from accel_sim.quantization.tied_grids import tie_grids, tied_groups
 from accel_sim.quantization.weights import QuantizedWeights
 from accel_sim.transforms import CANONICAL_FLOAT, fold_batchnorm, run_passes
@@ -80,6 +81,7 @@ def quantize(
     return quantize_with_report(graph, calibration, recipe, progress=progress).graph
 
 
+@serial_products()
 def quantize_with_report(
     graph: Graph,
     calibration: Calibration | None = None,
