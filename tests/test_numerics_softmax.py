@@ -86,7 +86,7 @@ def test_the_float_table_is_raised_by_a_float32_headroom():
     np.testing.assert_array_equal(recipe.apply(row), [-85] * 6)
 
 
-@pytest.mark.parametrize("scale, beta", [(2.0**-26, 1.0), (1.0, 2.0**-27), (1.0, 0.0), (1.0, -1.0)])
+@pytest.mark.parametrize(("scale", "beta"), [(2.0**-26, 1.0), (1.0, 2.0**-27), (1.0, 0.0), (1.0, -1.0)])
 def test_a_scale_that_the_fixed_point_kernel_aborts_on_is_refused(scale, beta):
     with pytest.raises(UnsupportedByProfileError, match="above 1/67108864"):
         derive_softmax(TFLITE, Softmax(beta=beta), QuantParams.per_tensor(scale), UNIT, 4)
