@@ -141,7 +141,11 @@ def expect_one_message(capsys, product, *arguments):
 
 def command_line(*arguments, **options):
     command = [sys.executable, "-m", "accel_sim", *map(str, arguments)]
-    return subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, **options)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit it ignored
+    try:
+        return subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, **options)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and pipes")
