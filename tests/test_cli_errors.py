@@ -180,5 +180,6 @@ def test_signals_end_quietly_and_leave_nothing(files, tmp_path, number, said):  
         time.sleep(0.05)
     process.send_signal(number)
     err = process.communicate(timeout=60)[1].decode()
-    assert (process.returncode, err) == (128 + number, said)
+    assert process.returncode in (128 + number, -number)  # Python may end by the signal itself: a shell sees 128 + n
+    assert err == said
     assert [p.name for p in tmp_path.iterdir()] == ["model.onnx"]
