@@ -1,5 +1,6 @@
 """The stepped grid against the cycle and functional levels: bytes, accumulators' history, cycles."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -8,7 +9,7 @@ from one_command import random_cases
 from stepped_cases import KINDS, Case, draw_case, draw_grid, draw_hardware
 
 from accel_sim.errors import ProgramError
-from accel_sim.hardware import Dataflow, GridConfig, OverflowPolicy
+from accel_sim.hardware import AccumulatorConfig, Dataflow, GridConfig, OverflowPolicy
 from accel_sim.program import MatrixMultiply, Tiling
 from accel_sim.sim import stepped
 from accel_sim.sim.result import Level
@@ -34,6 +35,14 @@ def test_all_levels_agree(dataflow: Dataflow, kind: type, rng: np.random.Generat
 @random_cases(6)
 def test_all_levels_agree_on_grids_of_several_blocks(dataflow: Dataflow, rng: np.random.Generator) -> None:
     agree(draw_case(rng, MatrixMultiply, draw_hardware(rng, draw_grid(rng, dataflow, most=70))))
+
+
+@pytest.mark.parametrize("dataflow", Dataflow)
+@random_cases(20)
+def test_all_levels_agree_on_a_grid_of_one(dataflow: Dataflow, rng: np.random.Generator) -> None:
+    hardware = draw_hardware(rng, draw_grid(rng, dataflow, most=1))
+    hardware = replace(hardware, accumulator=AccumulatorConfig(32))  # wide: the kernels' fast path
+    agree(draw_case(rng, KINDS[rng.integers(len(KINDS))], hardware))
 
 
 @pytest.mark.slow

@@ -174,6 +174,8 @@ def step_stationary(
         steady = min(limit - progress[TIME], progress[OFFSET] - max(rows, columns) + 1)
         if current >= 0:
             steady = min(steady, folds[current, REAL_STREAM] - progress[POSITION])
+            if depth == 2 and steady > 0:
+                steady -= 1  # a single PE: the last sum leaves in the cycle of the last vector, and ends the fold above
         waits = upcoming == count or progress[LOADED] == rows
         if (
             waits
