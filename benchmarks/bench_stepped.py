@@ -3,7 +3,8 @@
     PYTHONPATH=.:kernels python benchmarks/bench_stepped.py [--size 32] [--verilator verilator]
 
 Verilator (Debian's package of that name) compiles a weight-stationary array of the same size, written here in Verilog,
-with shadow registers, shift-in and skewed streams; both step the same number of cycles in alternation, on one thread.
+with shadow registers, shift-in and skewed streams; both step in alternation, on one thread. The array is one block of
+loops: Verilator steps that 2.5 times as fast as a module for each PE. Ours also watches the extremes of every sum.
 All times are CPU times, so that other work on the machine disturbs them less.
 """
 
@@ -27,42 +28,35 @@ from accel_sim.sim.multiply_accumulate import Accumulator
 from accel_sim.sim.stepped_grid import Products, SteppedGrid
 
 VERILOG = """
-module pe(input clk, input signed [8:0] x, input signed [31:0] p, input signed [8:0] s, input take, input move,
-          output reg signed [8:0] x_out, output reg signed [31:0] p_out, output reg signed [8:0] s_out);
-  reg signed [8:0] w;
-  wire signed [8:0] used = take ? s_out : w;
-  always @(posedge clk) begin
-    x_out <= x;
-    w <= used;
-    p_out <= p + x * used;
-    if (move) s_out <= s;
-  end
-endmodule
-
 module grid(input clk, input [9*SIZE-1:0] x, input [32*SIZE-1:0] p, input [9*SIZE-1:0] s, input take, input move,
             output [32*SIZE-1:0] y);
-  wire signed [8:0] xs [0:SIZE-1][0:SIZE];
-  wire signed [31:0] ps [0:SIZE][0:SIZE-1];
-  wire signed [8:0] ss [0:SIZE][0:SIZE-1];
+  reg signed [8:0] xs [0:SIZE*SIZE-1];
+  reg signed [31:0] ps [0:SIZE*SIZE-1];
+  reg signed [8:0] ss [0:SIZE*SIZE-1];
+  reg signed [8:0] ws [0:SIZE*SIZE-1];
   reg [2*SIZE-1:0] takes, moves;
+  integer i, j;
   always @(posedge clk) begin
     takes <= {takes[2*SIZE-2:0], take};
     moves <= {moves[2*SIZE-2:0], move};
   end
-  genvar i, j;
-  generate
-    for (i = 0; i < SIZE; i = i + 1) begin : row
-      assign xs[i][0] = x[9*i+:9];
-      for (j = 0; j < SIZE; j = j + 1) begin : column
-        pe one(clk, xs[i][j], ps[i][j], ss[i][j], takes[i+j], moves[i+j], xs[i][j+1], ps[i+1][j], ss[i+1][j]);
+  reg signed [8:0] xin, used, sin;
+  reg signed [31:0] pin;
+  always @(posedge clk) begin
+    for (i = SIZE-1; i >= 0; i = i - 1)
+      for (j = SIZE-1; j >= 0; j = j - 1) begin
+        xin = (j == 0) ? x[9*i+:9] : xs[i*SIZE+j-1];
+        pin = (i == 0) ? p[32*j+:32] : ps[(i-1)*SIZE+j];
+        sin = (i == 0) ? s[9*j+:9] : ss[(i-1)*SIZE+j];
+        used = takes[i+j] ? ss[i*SIZE+j] : ws[i*SIZE+j];
+        xs[i*SIZE+j] = xin;
+        ws[i*SIZE+j] = used;
+        ps[i*SIZE+j] = pin + xin * used;
+        if (moves[i+j]) ss[i*SIZE+j] = sin;
       end
-    end
-    for (j = 0; j < SIZE; j = j + 1) begin : edges
-      assign ps[0][j] = p[32*j+:32];
-      assign ss[0][j] = s[9*j+:9];
-      assign y[32*j+:32] = ps[SIZE][j];
-    end
-  endgenerate
+  end
+  genvar k;
+  generate for (k = 0; k < SIZE; k = k + 1) begin : o assign y[32*k+:32] = ps[(SIZE-1)*SIZE+k]; end endgenerate
 endmodule
 """
 
@@ -153,7 +147,19 @@ def build(size: int, verilator: str, folder: Path) -> Path | None:
         return None
     (folder / "grid.v").write_text(VERILOG.replace("SIZE", str(size)))
     (folder / "main.cpp").write_text(DRIVER.replace("SIZE", str(size)))
-    flags = ["--cc", "--exe", "--build", "-O3", "--x-assign", "fast", "--noassert", "-Wno-fatal", "-Wno-lint"]
+    flags = [
+        "--cc",
+        "--exe",
+        "--build",
+        "-O3",
+        "--x-assign",
+        "fast",
+        "--x-initial",
+        "fast",
+        "--noassert",
+        "-Wno-fatal",
+        "-Wno-lint",
+    ]
     subprocess.run(
         [command, *flags, "-CFLAGS", "-O3 -march=native", "--top-module", "grid", "grid.v", "main.cpp"],
         cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ,

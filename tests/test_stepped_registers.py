@@ -68,7 +68,7 @@ def test_every_register_in_every_cycle(dataflow: Dataflow, shadow: bool, rng: np
 @random_cases(8)
 def test_one_cycle_at_a_time_or_all_at_once(dataflow: Dataflow, rng: np.random.Generator) -> None:
     """Long enough for the windows over the registers to begin anew, and for streams through vector code."""
-    seed, grid = int(rng.integers(1 << 30)), draw_grid(rng, dataflow, most=5)
+    seed, grid = int(rng.integers(1 << 30)), draw_grid(rng, dataflow, most=int(rng.choice([5, 12, 40])))
     most = int(rng.choice([12, 60]))
     single, whole = (draw_work(np.random.default_rng(seed), grid, most)[0] for _ in range(2))
     whole.step()
@@ -80,6 +80,24 @@ def test_one_cycle_at_a_time_or_all_at_once(dataflow: Dataflow, rng: np.random.G
     np.testing.assert_array_equal(single.record(), whole.record())
     for name, expected in vars(whole.registers()).items():
         np.testing.assert_array_equal(getattr(single.registers(), name), expected, name)
+
+
+@pytest.mark.parametrize("dataflow", Dataflow)
+@pytest.mark.parametrize("start", [-1000, 1000])
+@random_cases(5)
+def test_the_record_is_of_accumulators_alone(dataflow: Dataflow, start: int, rng: np.random.Generator) -> None:
+    """Lanes of vector code that no column uses hold 0, which no accumulator here comes near."""
+    m, k, n = 40, 2, int(rng.integers(1, 40))
+    hardware = draw_hardware(rng, GridConfig(2, 3, dataflow))
+    command = multiply(hardware, m, k, n)
+    command = replace(command, tiling=draw_tiling(rng, command, hardware.grid))
+    x, w = (rng.integers(-3, 4, (1, size, k)).astype(np.int16) for size in (m, n))
+    products = Products(x, w, np.full((1, n), start), Accumulator(32, OverflowPolicy.WRAP), safe=True)
+    stepped = SteppedGrid(hardware.grid, folds_of(command, hardware.grid).fields, products)
+    stepped.step()
+    low, high, events = stepped.record()
+    assert -1100 < low <= high < -900 if start < 0 else 900 < low <= high < 1100
+    assert events == 0
 
 
 @random_cases(60)

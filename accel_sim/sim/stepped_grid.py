@@ -102,7 +102,8 @@ class SteppedGrid:
 
     def record(self) -> Int64s:
         """Smallest and largest value that any accumulator of the grid has held, and overflow events."""
-        return np.array([self._low.min(), self._high.max(), self._events.sum()], np.int64)
+        own = slice(self.config.columns)  # lanes beyond are idle, and hold what memory held
+        return np.array([self._low[own].min(), self._high[own].max(), self._events[own].sum()], np.int64)
 
     def step(self, cycles: int = _UNTIL_DONE) -> None:
         """Step by a number of cycles, at most until all is done."""

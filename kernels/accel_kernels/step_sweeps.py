@@ -9,7 +9,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from accel_kernels import _vectors
+from accel_kernels import _vectors, _vectors_stream
 from accel_kernels._jit import kernel
 from accel_kernels._types import Array, Int64
 from accel_kernels.gemm_watch_int64 import add, overflows
@@ -215,6 +215,15 @@ def _compiled_shift_loads(chain, loads, offset, arriving, cycle):  # type: ignor
 
 
 @kernel
+def enter_vectors(streams: Array, first: Int64, real: Int64, inputs: Array, offset: Int64, count: Int64) -> None:
+    """The first `real` elements of `count` vectors from element `first` on go to the skew registers; below them, 0."""
+    flat = streams.reshape(-1)
+    for i in range(inputs.shape[0]):
+        for t in range(count):
+            inputs[i, offset - i - t] = flat[first + t * streams.shape[2] + i] if i < real else 0
+
+
+@kernel
 def stream_down_vectors(
     cycles: Int64,
     streams: Array,
@@ -239,7 +248,25 @@ def stream_down_vectors(
         The others as `sweep_down_loops`.
     """
     lanes, depth = weights.shape[1], streams.shape[2]
-    for t in range(cycles):
+    together = _vectors_stream.DEPTH
+    swept = cycles // together * together if weights.shape[0] > together else 0
+    if swept > 0:
+        enter_vectors(streams, first, real, inputs, offset, together)
+    for t in range(0, swept, together):
+        source, target, vector = read + t * lanes, write + t * lanes, first + (t + together) * depth
+        if t + together < swept:
+            _vectors_stream.sweep_entering(
+                streams, vector, real, inputs, offset - t, weights, sums, memory, source, target, low, high, 0
+            )
+        else:
+            _vectors_stream.sweep_entered(
+                streams, vector, real, inputs, offset - t, weights, sums, memory, source, target, low, high, 0
+            )
+        for column in range(_vectors.WIDTH, lanes, _vectors.WIDTH):
+            _vectors_stream.sweep_entered(
+                streams, vector, real, inputs, offset - t, weights, sums, memory, source, target, low, high, column
+            )
+    for t in range(swept, cycles):
         source, target, vector = read + t * lanes, write + t * lanes, first + t * depth
         _vectors.sweep_first_columns(
             streams, vector, real, inputs, offset - t, weights, sums, memory, source, target, low, high, 0
