@@ -1,6 +1,7 @@
 """The PE grid with its registers: stepped until all folds are done, or cycle by cycle for who watches the registers."""
 
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from accel_kernels.step_adder_tree import step_adder_tree
 from accel_kernels.step_resting_sums import step_resting_sums
 from accel_kernels.step_stationary import IDLE, step_stationary
 from accel_sim.hardware import Dataflow, GridConfig, OverflowPolicy
-from accel_sim.sim.memory import Array
+from accel_sim.sim.memory import Array, aligned
 from accel_sim.sim.multiply_accumulate import Accumulator
 from accel_sim.sim.stepped_folds import Folds
 
@@ -153,19 +154,19 @@ class SteppedGrid:
             self._resting = np.zeros((rows, lanes), np.int64)
             self._sums = np.zeros(lanes, np.int64)
             return
-        self._inputs = np.zeros((rows, window), operands)
+        self._inputs = _registers((rows, window), operands)
         shadow_rows = rows if self.config.shadow_registers else 0
         if self.config.dataflow is Dataflow.OUTPUT_STATIONARY:
             self._resting = np.zeros((window, lanes), operands)
             self._sums = np.full((rows, lanes), held, self._sum_type)
             self._shadow = np.zeros((shadow_rows, lanes), self._sum_type)
             return
-        self._resting = np.zeros((rows, lanes), operands)
-        self._shadow = np.zeros((shadow_rows, lanes), operands)
-        self._sums = np.full((rows + 1, lanes), held, self._sum_type)  # idle slots carry what an accumulator holds
+        self._resting = _registers((rows, lanes), operands)
+        self._shadow = _registers((shadow_rows, lanes), operands)
+        self._sums = _registers((rows + 1, lanes), self._sum_type, held)  # idle slots carry what an accumulator holds
         self._loads = np.full((1, window), IDLE, np.int16)
-        self._arriving = np.zeros((rows + self.config.columns, lanes), operands)
-        self._memory = np.zeros((*self._memory_shape(), lanes), self._sum_type)
+        self._arriving = _registers((rows + self.config.columns, lanes), operands)
+        self._memory = _registers((*self._memory_shape(), lanes), self._sum_type)
 
     def _memory_shape(self) -> tuple[int, int]:
         """Slots and rows of the accumulator memory: slots for all folds whose sums are in the grid at one time."""
@@ -247,6 +248,14 @@ class SteppedGrid:
             self._progress,
             cycles,
         )
+
+
+def _registers(shape: tuple[int, ...], dtype: np.dtype[np.generic], value: int = 0) -> Array:
+    """An array that begins where a vector does: rows of whole vectors then lie in one line of the cache each."""
+    registers = aligned(prod(shape) * dtype.itemsize).view(dtype).reshape(shape)
+    if value:
+        registers[...] = value
+    return registers
 
 
 def _sliced(streams: Array, size: int) -> Array:

@@ -47,7 +47,7 @@ def lanes_of(columns: int) -> int:
 
 def span_of(rows: int, columns: int) -> int:
     """Cycles between two moves of the rows under the windows."""
-    return max(256, 2 * (rows + lanes_of(columns)))
+    return max(1024, 2 * (rows + lanes_of(columns)))
 
 
 def margin_of(rows: int, columns: int) -> int:
