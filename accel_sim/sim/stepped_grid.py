@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -250,7 +251,7 @@ class SteppedGrid:
         )
 
 
-def _registers(shape: tuple[int, ...], dtype: np.dtype[np.generic], value: int = 0) -> Array:
+def _registers(shape: tuple[int, ...], dtype: np.dtype[np.generic], value: int = 0) -> NDArray[Any]:
     """An array that begins where a vector does: rows of whole vectors then lie in one line of the cache each."""
     registers = aligned(prod(shape) * dtype.itemsize).view(dtype).reshape(shape)
     if value:
