@@ -17,12 +17,15 @@ from accel_sim.version import __version__
 
 if TYPE_CHECKING:
     from accel_sim.analysis.causes import Cause
+    from accel_sim.analysis.certificates import Certificate
     from accel_sim.analysis.mismatch import MismatchReport, TensorMismatch
     from accel_sim.analysis.mismatch_profiles import ProfileReport
     from accel_sim.analysis.overflow import LayerOverflow, OverflowReport
     from accel_sim.analysis.samples import random_inputs
     from accel_sim.api import (
         apply_encodings,
+        certify,
+        check_certificates,
         compare,
         compare_profiles,
         compile,
@@ -65,12 +68,15 @@ if TYPE_CHECKING:
 # What is not used is not imported: `import accel_sim` costs nothing, the kernels come with the first run.
 _MODULES = {
     "accel_sim.analysis.causes": ["Cause"],
+    "accel_sim.analysis.certificates": ["Certificate"],
     "accel_sim.analysis.mismatch": ["MismatchReport", "TensorMismatch"],
     "accel_sim.analysis.mismatch_profiles": ["ProfileReport"],
     "accel_sim.analysis.overflow": ["LayerOverflow", "OverflowReport"],
     "accel_sim.analysis.samples": ["random_inputs"],
     "accel_sim.api": [
         "apply_encodings",
+        "certify",
+        "check_certificates",
         "compare",
         "compare_profiles",
         "compile",
@@ -117,6 +123,7 @@ __all__ = [
     "AccelSimError",
     "AcceleratorConfig",
     "Cause",
+    "Certificate",
     "CompileError",
     "Fault",
     "Graph",
@@ -147,6 +154,8 @@ __all__ = [
     "UnsupportedModelError",
     "__version__",
     "apply_encodings",
+    "certify",
+    "check_certificates",
     "compare",
     "compare_profiles",
     "compile",

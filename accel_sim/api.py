@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,8 @@ from accel_sim.analysis.choices import Hardware, resolve_hardware, resolve_level
 from accel_sim.analysis.mismatch import MismatchReport
 from accel_sim.analysis.overflow import DEFAULT_ACCUMULATORS, OverflowReport, analyze_overflow
 from accel_sim.analysis.provenance import Provenance
-from accel_sim.analysis.samples import batches
+from accel_sim.analysis.samples import batches, sample_count
+from accel_sim.errors import Fault
 from accel_sim.hardware import DEFAULT_HARDWARE
 from accel_sim.ir import Graph
 from accel_sim.numerics.profiles import Profile
@@ -24,6 +25,7 @@ from accel_sim.program import Program
 from accel_sim.sim.result import Level, RunResult
 
 if TYPE_CHECKING:
+    from accel_sim.analysis.certificates import Certificate
     from accel_sim.analysis.mismatch_profiles import ProfileReport
     from accel_sim.frontend.encodings import Encodings
     from accel_sim.quantization import Quantized, Recipe
@@ -319,6 +321,64 @@ def overflow(
     analyze_overflow(graph, provenance(program, ""), accumulators)  # a wrong width is told before the run
     result = run(program, inputs, Level.CYCLE, threads=threads, progress=progress)
     return analyze_overflow(graph, provenance(program, source or _samples(result.samples)), accumulators, result)
+
+
+def certify(
+    graph: Graph,
+    inputs: Array | Mapping[str, Array] | None = None,
+    hardware: Hardware = DEFAULT_HARDWARE,
+    profile: str | Profile | None = None,
+    *,
+    source: str = "",
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> "Certificate":
+    """The proved range of every accumulator, layer by layer and channel by channel; `to_json` makes the document.
+
+    Args:
+        graph: an integer graph.
+        inputs: as for `run`, to certify also the ranges that they lead to; None for all inputs alone.
+        hardware: as for `compile`; its grid fixes the order of additions.
+        profile: as for `compile`.
+        source: where the inputs came from, for the certificate.
+        threads: as for `run`.
+        progress: as for `run`.
+    """
+    from accel_sim.analysis.certificates import certify as prove_all
+    from accel_sim.analysis.certificates import terms_at_once
+    from accel_sim.analysis.observed_ranges import observed_intervals
+
+    program, arithmetic, calibrated, count = compile(graph, hardware, profile), resolve_profile(profile, graph), None, 0
+    if inputs is not None:
+        arrays = _by_name(graph, inputs)
+        calibrated = observed_intervals(graph, program, arrays, threads=threads, progress=progress)
+        count = sample_count(graph, arrays)
+    about = provenance(program, source or (_samples(count) if count else "every input"))
+    return prove_all(graph, arithmetic, about, calibrated, count, terms_at_once(program))
+
+
+def check_certificates(
+    graph: Graph, certificates: "Certificate | Mapping[str, Any] | str | os.PathLike[str]"
+) -> tuple[Fault, ...]:
+    """Everything that is wrong in a certificate of a network; empty where it is right.
+
+    Every claim is computed anew from the weights, in plain integers that have no code in common with `certify`.
+
+    Args:
+        graph: the network, from the file that the certificate names.
+        certificates: a file, its content, or what `certify` returned.
+
+    Raises:
+        InputError: a file that cannot be read, or that holds no JSON object.
+    """
+    from accel_sim.analysis.certificates import Certificate, check_certificate, read_certificate
+    from accel_sim.report.json_form import document, plain
+
+    if isinstance(certificates, Certificate):
+        return check_certificate(graph, plain(document(certificates)))
+    if isinstance(certificates, str | os.PathLike):
+        return check_certificate(graph, read_certificate(certificates))
+    return check_certificate(graph, certificates)
 
 
 def inspect(

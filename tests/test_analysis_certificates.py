@@ -10,14 +10,12 @@ from random_layers import random_codes, random_layer
 
 import accel_sim
 from accel_sim.analysis.bounds import InputKind, InputRange, prove
-from accel_sim.analysis.certificates import certify, check_certificate
 from accel_sim.analysis.dot_products import dot_products
 from accel_sim.analysis.intervals import input_range, observed
 from accel_sim.analysis.samples import random_inputs
 from accel_sim.analysis.witnesses import layer_graph, witness
 from accel_sim.hardware import AccumulatorConfig, OverflowPolicy, load_hardware
 from accel_sim.numerics.profiles import get_profile
-from accel_sim.report.json_form import plain
 from accel_sim.sim.machine import Machine
 from accel_sim.sim.result import Level
 
@@ -111,9 +109,9 @@ def test_ranges_in_order_and_final_hold_for_inputs_that_cannot_be_zero(seed):
 def test_no_accumulator_of_a_network_leaves_its_proof(data, file):
     graph, profile = accel_sim.load(data / file), get_profile(NETWORKS[file])
     program = accel_sim.compile(graph, HARDWARE, profile)
-    certificate = certify(graph, profile)
+    certificate = accel_sim.certify(graph, profile=profile)
     layers = {layer.name: layer for layer in watched(program, random_inputs(graph, 2, seed=3), WIDEST)}
-    for stated in certificate["layers"]:
+    for stated in certificate.layers:
         seen = layers[stated["layer"]]
         for known in stated["ranges"]:
             for claim in (c for c in known["claims"] if c["sums"] != "final"):  # extremes are of all sums
@@ -130,20 +128,22 @@ def test_every_layer_of_a_network_is_sound_and_tight_on_the_machine(data, file):
         assert_sound_and_tight(alone, profile, random_inputs(alone, 1, seed=1))
 
 
-def certificate_of(graph):
-    return json.loads(json.dumps(plain(certify(graph, get_profile("paper")))))
+def certificate_of(graph, profile="paper", inputs=None, hardware=HARDWARE):
+    return json.loads(accel_sim.to_json(accel_sim.certify(graph, inputs, hardware, profile)))
 
 
 @pytest.mark.parametrize("seed", range(30))
 def test_the_checker_accepts_what_is_right_and_lists_what_is_wrong(seed):
     rng = np.random.default_rng(1000 + seed)
     graph = random_layer(rng)
-    certificate = certificate_of(graph)
-    assert check_certificate(graph, certificate) == ()
-    for change in (lower_maximum, narrow_range, other_weights, shorter_width, other_witness, drop_layer):
+    hardware = load_hardware("paper-4x4", ()) if seed % 2 else HARDWARE
+    certificate = certificate_of(graph, inputs=random_codes(rng, graph, 3), hardware=hardware)
+    assert [r["kind"] for r in certificate["layers"][0]["ranges"]] == ["type", "interval", "calibrated"]
+    assert accel_sim.check_certificates(graph, certificate) == ()
+    for change in CHANGES:
         wrong = copy.deepcopy(certificate)
         change(wrong)
-        assert check_certificate(graph, wrong), change.__name__
+        assert accel_sim.check_certificates(graph, wrong), change.__name__
 
 
 def lower_maximum(certificate):
@@ -170,6 +170,28 @@ def drop_layer(certificate):
     del certificate["layers"][0]
 
 
+def other_model(certificate):
+    certificate["model"]["sha256"] = "0" * 64
+
+
+def other_schema(certificate):
+    certificate["schema"] = "accel-sim/certificate/2"
+
+
+def unheard_of_range(certificate):
+    certificate["layers"][0]["ranges"][2]["kind"] = "guessed"
+
+
+def safer_summary(certificate):
+    certificate["safe_bits"] -= 1
+
+
+CHANGES = (
+    lower_maximum, narrow_range, other_weights, shorter_width, other_witness, drop_layer, other_model, other_schema,
+    unheard_of_range, safer_summary,
+)  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -183,12 +205,12 @@ def drop_layer(certificate):
 )
 def test_a_malformed_certificate_is_wrong_not_a_crash(content):
     graph = random_layer(np.random.default_rng(0))
-    assert check_certificate(graph, content)
+    assert accel_sim.check_certificates(graph, content)
 
 
 def test_a_falsely_narrow_interval_is_found(data):
     graph = accel_sim.load(data / "tflite/kws_ref_model.tflite")
-    certificate = json.loads(json.dumps(plain(certify(graph, get_profile("tflite")))))
+    certificate = certificate_of(graph, "tflite")
     (interval,) = (r for r in certificate["layers"][2]["ranges"] if r["kind"] == "interval")
     interval["high"] = [v - 1 for v in interval["high"]]
-    assert any("interval" in fault.where for fault in check_certificate(graph, certificate))
+    assert any("interval" in fault.where for fault in accel_sim.check_certificates(graph, certificate))

@@ -131,6 +131,43 @@ def test_overflow_exits_with_1_where_a_width_asked_for_is_not_proved(capsys, fil
         assert document["samples"] == 5
 
 
+def test_certificates_are_written_and_verified_and_a_false_one_exits_with_1(capsys, files, tmp_path, graph):
+    path, other = tmp_path / "c.json", tmp_path / "other.json"
+    code, out, err = invoke(
+        capsys, "overflow", files / "q.onnx", "--inputs", files / "digits.npz", "--certificates", path
+    )
+    assert (code, err) == (0, "")
+    document = json.loads(path.read_text())
+    assert document["schema"] == "accel-sim/certificate/1"
+    assert document["model"]["sha256"] == graph.sha256
+    assert (document["safe_bits"], document["samples"]) == (accel_sim.overflow(graph).safe_bits, 5)
+    assert document["hardware"]["name"] == "edge-16x16"
+    kinds = [r["kind"] for r in document["layers"][0]["ranges"]]
+    assert kinds == ["type", "interval", "calibrated"]
+    code, out, err = invoke(capsys, "overflow", files / "q.onnx", "--check-certificates", path)
+    assert (code, err) == (0, "")
+    assert "every claim follows from the weights" in out
+    document["layers"][1]["ranges"][0]["claims"][0]["maximum"][3] -= 1
+    other.write_text(json.dumps(document))
+    code, out, err = invoke(capsys, "overflow", files / "q.onnx", "--check-certificates", other)
+    assert (code, err) == (1, "")
+    assert document["layers"][1]["layer"] in out
+    assert "channel 3" in out
+    assert "1 claim does not hold" in out
+    code, _, err = invoke(capsys, "overflow", files / "q.onnx", "--check-certificates", path, "--accumulator", 8)
+    assert code == 2
+    assert "--accumulator" in err
+
+
+def test_a_certificate_that_is_no_json_is_the_users_fault(capsys, files, tmp_path):
+    for name, content in (("text.json", "not json"), ("list.json", "[]"), ("none.json", None)):
+        if content is not None:
+            (tmp_path / name).write_text(content)
+        code, out, err = invoke(capsys, "overflow", files / "q.onnx", "--check-certificates", tmp_path / name)
+        assert (code, out) == (2, "")
+        assert name in err
+
+
 @pytest.mark.parametrize(
     ("specs", "widths"), [(("20",), (20,)), (("14..16", "32"), (14, 15, 16, 32)), ((" 8 ",), (8,)), ((), ())]
 )

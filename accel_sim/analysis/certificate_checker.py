@@ -6,13 +6,15 @@ certificate, the ranges of kind "calibrated"; those of kind "interval" are compa
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import prod
 from typing import Any
 
 from accel_sim.errors import Fault
 from accel_sim.ir import Conv2D, FullyConnected, Graph, MatMul, Node, Tensor, TransposeConv2D
 
+SCHEMA = "accel-sim/certificate/1"
+KINDS = ("type", "interval", "calibrated")
 Document = dict[str, Any]
 Row = list[int]
 Span = tuple[int, int]
@@ -20,13 +22,13 @@ _MALFORMED = (ArithmeticError, AssertionError, AttributeError, LookupError, Type
 _WITH_ACCUMULATORS = (Conv2D, FullyConnected, MatMul, TransposeConv2D)
 
 
-def check_claims(graph: Graph, certificate: Document) -> list[Fault]:
+def check_claims(graph: Graph, certificate: Mapping[str, Any]) -> list[Fault]:
     """Everything that is wrong in a certificate of this graph; empty for a right one.
 
     Every layer with accumulators must be there with a range of kind "type", every claim must be exactly the number that
     its bound gives, every range must lie in the type's, and every witness must reach what it claims.
     """
-    layers = certificate.get("layers") if isinstance(certificate, dict) else None
+    layers = certificate.get("layers") if isinstance(certificate, Mapping) else None
     if not isinstance(layers, list) or not all(isinstance(layer, dict) for layer in layers):
         return [Fault("certificate", type(certificate).__name__, "is a JSON object with a list of layers")]
     faults = list(_head(graph, certificate))
@@ -41,7 +43,21 @@ def check_claims(graph: Graph, certificate: Document) -> list[Fault]:
             faults += _layer_faults(graph, nodes[name], layer)
         else:
             faults.append(Fault("layers", repr(name), "is a layer of the model that has accumulators"))
-    return faults
+    return faults or list(_summary(certificate))
+
+
+def _summary(certificate: Mapping[str, Any]) -> Iterator[Fault]:
+    """The width stated for the whole network, of layers that are right."""
+    exact = [
+        claim["bits"]
+        for layer in certificate["layers"]
+        for known in layer["ranges"]
+        for claim in known["claims"]
+        if (known["kind"], claim["bound"], claim["sums"]) == ("type", "exact", "every order")
+    ]
+    widest = max((max(bits) for bits in exact), default=None)
+    if certificate.get("safe_bits", widest) != widest:
+        yield Fault("safe_bits", repr(certificate["safe_bits"]), f"is {widest!r}")
 
 
 def _layer_faults(graph: Graph, node: Node, layer: Document) -> list[Fault]:
@@ -54,9 +70,9 @@ def _layer_faults(graph: Graph, node: Node, layer: Document) -> list[Fault]:
     return faults
 
 
-def _head(graph: Graph, certificate: Document) -> Iterator[Fault]:
-    if certificate.get("schema") != "accel-sim/certificate/1":
-        yield Fault("schema", repr(certificate.get("schema")), "is accel-sim/certificate/1")
+def _head(graph: Graph, certificate: Mapping[str, Any]) -> Iterator[Fault]:
+    if certificate.get("schema") != SCHEMA:
+        yield Fault("schema", repr(certificate.get("schema")), f"is {SCHEMA}")
     model = certificate.get("model")
     stated = model.get("sha256") if isinstance(model, dict) else None
     if stated != graph.sha256:
@@ -174,6 +190,9 @@ class _Layer:
         where = f"{self.where}, range {stated.get('kind')!r}"
         low, high = list(stated.get("low", [])), list(stated.get("high", []))
         type_low, type_high = _type_range(self.x)
+        if stated.get("kind") not in KINDS:
+            yield Fault(where, "unknown", f"is one of {', '.join(KINDS)}")
+            return
         if not (len(low) == len(high) and len(low) in (1, self.x.shape[-1] if self.x.shape else 1)):
             yield Fault(where, f"{len(low)} and {len(high)} values", "has one pair, or one for each input channel")
             return

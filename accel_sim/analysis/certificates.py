@@ -1,9 +1,11 @@
 """Certificates: the proved range of every accumulator of a network, in a form that others can verify.
 
-A certificate is a JSON document of schema "accel-sim/certificate/1":
+A certificate is a JSON document of schema "accel-sim/certificate/1", with versions, and
 
     model       name and SHA-256 of the file
     profile     the arithmetic that intervals were propagated with
+    hardware    whose order of additions claims "in order" are about
+    samples     that ranges of kind "calibrated" come from
     layers[]    layer, op, terms (K), channels, SHA-256 of the weights' codes and of the bias (as stored, little-endian)
       ranges[]  kind of the input range ("type", "interval", "calibrated"), its source, low and high: zero point
                 subtracted, one value or one for each channel of the input; for a product of two computed operands also
@@ -17,7 +19,11 @@ verifies a certificate from the weights alone, in arithmetic of its own.
 """
 
 import hashlib
+import json
+import os
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,13 +33,36 @@ from accel_sim.analysis.certificate_checker import check_claims
 from accel_sim.analysis.dot_products import DotProducts, dot_products
 from accel_sim.analysis.interval_propagation import propagate
 from accel_sim.analysis.intervals import Intervals, input_range
+from accel_sim.analysis.provenance import Provenance
 from accel_sim.analysis.witnesses import witness
-from accel_sim.errors import Fault
+from accel_sim.errors import Fault, InputError
+from accel_sim.hardware import Dataflow
 from accel_sim.ir import Graph, Tensor
 from accel_sim.numerics.profiles import PROFILES, Profile
+from accel_sim.program import Convolve, MatrixMultiply, Program, TransposeConvolve
 
-SCHEMA = "accel-sim/certificate/1"
 Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What is proved of every accumulator of a network.
+
+    Attributes:
+        provenance: of model, arithmetic, hardware and the inputs of calibrated ranges.
+        samples: how many inputs these are; 0 where no range is calibrated.
+        layers: as the schema says; plain values, ready for JSON.
+    """
+
+    provenance: Provenance
+    samples: int
+    layers: tuple[Document, ...]
+
+    @property
+    def bits(self) -> int | None:
+        """The narrowest width that every input of the network's types leaves safe; None without accumulators."""
+        exact = [layer["ranges"][0]["claims"][0]["bits"] for layer in self.layers]
+        return max((max(bits) for bits in exact), default=None)
 
 
 def input_ranges(
@@ -49,17 +78,19 @@ def input_ranges(
 def certify(
     graph: Graph,
     profile: Profile,
+    provenance: Provenance,
     calibrated: Intervals | None = None,
-    source: str = "",
+    samples: int = 0,
     additions: Mapping[str, int] | None = None,
-) -> Document:
+) -> Certificate:
     """The certificate of a network.
 
     Args:
         graph: an integer graph.
         profile: the arithmetic, for the intervals.
+        provenance: what the certificate is of.
         calibrated: the codes that given inputs of the network led to, by tensor name.
-        source: of these inputs, as a phrase.
+        samples: of these inputs.
         additions: by layer, how many terms its accumulators take at once, where not 1.
     """
     intervals = propagate(graph, profile)
@@ -67,16 +98,39 @@ def certify(
     for products in dot_products(graph):
         ranges = input_ranges(products, intervals, calibrated)
         step = (additions or {}).get(products.node.name, 1)
-        layers.append(_layer(products, [prove(products, r, step) for r in ranges], source, step))
-    return {
-        "schema": SCHEMA,
-        "model": {"name": graph.name, "sha256": graph.sha256},
-        "profile": profile.name,
-        "layers": layers,
-    }
+        layers.append(_layer(products, [prove(products, r, step) for r in ranges], provenance.inputs, step))
+    return Certificate(provenance, samples, tuple(layers))
 
 
-def check_certificate(graph: Graph, certificate: Document) -> tuple[Fault, ...]:
+def terms_at_once(program: Program) -> dict[str, int]:
+    """By layer, how many terms its accumulators take in one addition: a tile's, where an adder tree sums them first."""
+    if program.hardware.grid.dataflow is not Dataflow.ADDER_TREE:
+        return {}
+    found: dict[str, set[int]] = {}
+    for command in program.commands:
+        if isinstance(command, Convolve | MatrixMultiply | TransposeConvolve):
+            found.setdefault(command.layer, set()).add(min(command.tiling.reduction, program.hardware.grid.rows))
+    return {layer: steps.pop() if len(steps) == 1 else 1 for layer, steps in found.items()}
+
+
+def read_certificate(path: str | os.PathLike[str]) -> Document:
+    """A certificate's file.
+
+    Raises:
+        InputError: a file that cannot be read, or that is no JSON object.
+    """
+    subject = f"certificate {os.fspath(path)!r}"
+    try:
+        document = json.loads(Path(path).read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise InputError(subject, [Fault("file", why, "is a readable JSON file")]) from None
+    if not isinstance(document, dict):
+        raise InputError(subject, [Fault("content", type(document).__name__, "is a JSON object")])
+    return document
+
+
+def check_certificate(graph: Graph, certificate: Mapping[str, Any]) -> tuple[Fault, ...]:
     """Everything that is wrong in a certificate of a graph; empty for a right one.
 
     The bounds are computed anew by `certificate_checker`; ranges of kind "interval" must hold what intervals propagated
@@ -84,7 +138,7 @@ def check_certificate(graph: Graph, certificate: Document) -> tuple[Fault, ...]:
 
     Args:
         graph: the network, loaded from the file that the certificate names.
-        certificate: as `certify` made it, from JSON or not.
+        certificate: the document.
     """
     faults = check_claims(graph, certificate)
     if faults:
@@ -94,7 +148,7 @@ def check_certificate(graph: Graph, certificate: Document) -> tuple[Fault, ...]:
     return tuple(_interval_faults(graph, certificate))
 
 
-def _interval_faults(graph: Graph, certificate: Document) -> list[Fault]:
+def _interval_faults(graph: Graph, certificate: Mapping[str, Any]) -> list[Fault]:
     intervals, faults = propagate(graph, PROFILES[certificate["profile"]]), []
     products = {p.node.name: p for p in dot_products(graph)}
     for layer in certificate["layers"]:
@@ -132,11 +186,11 @@ def _range(products: DotProducts, proof: RangeProof, source: str, additions: int
     document: Document = {
         "kind": inputs.kind.value,
         "source": _source(products.x, inputs.kind, source),
-        "low": inputs.low,
-        "high": inputs.high,
+        "low": list(inputs.low),
+        "high": list(inputs.high),
     }
     if inputs.other is not None:
-        document["other"] = inputs.other
+        document["other"] = list(inputs.other)
     document["claims"] = [_claim(*claim) for claim in _claims(proof)]
     if proof.in_order != proof.every_order:
         document["claims"].append({**_claim(BoundKind.EXACT, "in order", proof.in_order), "additions": additions})
@@ -158,9 +212,9 @@ def _claim(kind: BoundKind, sums: str, extremes: Extremes) -> Document:
     return {
         "bound": kind.value,
         "sums": sums,
-        "minimum": extremes.low,
-        "maximum": extremes.high,
-        "bits": extremes.channel_bits,
+        "minimum": list(extremes.low),
+        "maximum": list(extremes.high),
+        "bits": list(extremes.channel_bits),
     }
 
 

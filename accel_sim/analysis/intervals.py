@@ -40,6 +40,10 @@ class Interval:
         lows, highs = (np.reshape(a, (-1, a.shape[-1] if a.ndim else 1)) for a in (low, high))
         return cls(lows.min(axis=0).astype(np.int64), highs.max(axis=0).astype(np.int64))
 
+    def joined(self, other: "Interval") -> "Interval":
+        """The hull of both."""
+        return Interval(np.minimum(self.low, other.low), np.maximum(self.high, other.high))
+
     def centred(self, tensor: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Both ends with the tensor's zero point subtracted."""
         zero = tensor.quant.zero_point[0] if tensor.quant else 0

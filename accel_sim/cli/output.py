@@ -22,12 +22,12 @@ def publish(report: object, files: Mapping[str, OutputFile]) -> None:
     show(page_of(report))
 
 
-def write_json(report: object, files: Mapping[str, OutputFile]) -> None:
-    """Write a report where --json asks for it."""
-    if "json" in files:
+def write_json(report: object, files: Mapping[str, OutputFile], option: str = "json") -> None:
+    """Write a report where --json, or another option, asks for it."""
+    if option in files:
         from accel_sim.report.json_form import to_json  # knows every kind of report
 
-        files["json"].write(save_text(to_json(report)))
+        files[option].write(save_text(to_json(report)))
 
 
 def write_html(report: object, files: Mapping[str, OutputFile]) -> None:

@@ -18,7 +18,7 @@ from accel_sim.cli.options import (
     report_option,
     threads_option,
 )
-from accel_sim.cli.output import publish
+from accel_sim.cli.output import publish, show, write_json
 from accel_sim.cli.progress import stage
 from accel_sim.errors import Fault, InputError
 
@@ -58,6 +58,15 @@ def parse_accumulators(specs: tuple[str, ...]) -> tuple[int, ...]:
     help="A width in bits, or a range of widths such as 14..32, to prove safe. Repeatable.  "
     f"[default: {', '.join(map(str, DEFAULT_ACCUMULATORS))}, shown without a verdict of the exit code]",
 )
+@click.option(
+    "--certificates", "certificates_path", metavar="FILE.json", help="Write what is proved, for others to verify."
+)
+@click.option(
+    "--check-certificates",
+    "checked_path",
+    metavar="FILE.json",
+    help="Verify such a file from the weights of MODEL alone, and do nothing else.",
+)
 @threads_option
 @json_option
 @report_option
@@ -69,17 +78,25 @@ def overflow_command(
     overrides: tuple[str, ...],
     profile: str | None,
     accumulators: tuple[str, ...],
+    certificates_path: str | None,
+    checked_path: str | None,
     threads: int | None,
     json_path: str | None,
     report_path: str | None,
 ) -> int:
     """Prove which accumulators of MODEL cannot overflow, beside the extremes that a run observes.
 
-    Exits with 1 where a width given with --accumulator is not proved safe in every layer.
+    Exits with 1 where a width given with --accumulator is not proved safe in every layer, or where a claim of a
+    certificate does not hold.
     """
+    if checked_path is not None:
+        given = {"--accumulator": accumulators, "--certificates": certificates_path, "--inputs": inputs_path}
+        given |= {"--json": json_path, "--report": report_path, "--profile": profile}
+        return _check(model, checked_path, [name for name, value in given.items() if value])
     hardware = hardware_of(hw, overrides)
     widths = parse_accumulators(accumulators) or DEFAULT_ACCUMULATORS
-    with output_files((model, inputs_path, hw), json=json_path, report=report_path) as files:
+    outputs = {"json": json_path, "report": report_path, "certificates": certificates_path}
+    with output_files((model, inputs_path, hw), **outputs) as files:
         with stage(f"reading {model}"):
             graph = api.load(model)
             samples = read_samples(graph, inputs_path, seed)
@@ -94,5 +111,30 @@ def overflow_command(
                 threads=threads,
                 progress=advance,
             )
+        if certificates_path:
+            with stage("certifying") as advance:
+                certificate = api.certify(
+                    graph,
+                    samples.arrays if inputs_path else None,
+                    hardware,
+                    profile,
+                    source=samples.source if inputs_path else "",
+                    threads=threads,
+                    progress=advance,
+                )
+            write_json(certificate, files, "certificates")
         publish(report, files)
     return DIFFERENCES if accumulators and not report.all_proved else DONE
+
+
+def _check(model: str, path: str, meaningless: list[str]) -> int:
+    from accel_sim.report.terminal.certificate import check_page
+
+    if meaningless:
+        raise click.UsageError(f"{', '.join(meaningless)}: --check-certificates verifies a file and does nothing else")
+    with stage(f"reading {model}"):
+        graph = api.load(model)
+    with stage("verifying"):
+        faults = api.check_certificates(graph, path)
+    show(check_page(graph, path, faults))
+    return DIFFERENCES if faults else DONE

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_sim.analysis.certificates import Certificate
 from accel_sim.analysis.debug import DebugReport
 from accel_sim.analysis.mismatch import MismatchReport
 from accel_sim.analysis.mismatch_profiles import ProfileReport
@@ -165,6 +166,17 @@ def _layer(layer: LayerOverflow) -> Document:
         "bound": bound,
         "observed": observed,
         "verdicts": layer.verdicts,
+    }
+
+
+@document.register
+def _certificate(certificate: Certificate) -> Document:
+    return {
+        **heading("certificate"),
+        **subject(certificate.provenance),
+        "samples": certificate.samples,
+        "safe_bits": certificate.bits,
+        "layers": certificate.layers,
     }
 
 
