@@ -14,6 +14,7 @@ from accel_sim.hardware import (
     GridConfig,
     MemoryConfig,
     OverflowPolicy,
+    SramConfig,
     TimingConfig,
     TimingModel,
     VectorConfig,
@@ -256,16 +257,48 @@ def test_arbitrary_overrides_give_a_configuration_or_a_hardware_error(pairs):
             activation_sram_bytes=st.integers(1 << 20, 1 << 30),
             accumulator_sram_bytes=st.integers(1 << 20, 1 << 30),
             double_buffered=st.booleans(),
+            dma_engines=st.integers(1, 8),
+            dma_bytes_in_flight=st.floats(1, allow_infinity=True),
+            accumulator_sram=st.builds(
+                SramConfig, banks=st.integers(1, 64), ports=st.integers(1, 4), word_bytes=st.floats(1, 512)
+            ),
         ),
         vector=st.builds(VectorConfig, lanes=st.integers(1, 99), post_processing_lanes=st.integers(1, 99)),
         accumulator=st.builds(AccumulatorConfig, bits=st.integers(8, 32), overflow=st.sampled_from(OverflowPolicy)),
-        timing=st.sampled_from(
-            (TimingConfig(), TimingConfig(TimingModel.NVDLA, winograd=True), TimingConfig(layer_overlap=True))
-        ),
+        timing=st.sampled_from((TimingConfig(), TimingConfig(layer_overlap=True))),
     )
 )
 def test_toml_round_trip(config):
     assert parse_hardware(to_toml(config)) == config
+
+
+def test_a_winograd_accelerator_survives_toml():
+    config = dataclasses.replace(load_hardware("nvdla-64"), timing=TimingConfig(TimingModel.NVDLA, winograd=True))
+    assert parse_hardware(to_toml(config)) == config
+
+
+def test_what_a_preset_cannot_do_is_in_the_message_of_all_other_faults():
+    wrong = ["grid.dataflow=output_stationary", "memory.weight_sram_bytes=2", "memory.weight_sram.bank=3"]
+    found = faults(load_hardware, "gemmini-16x16", [*wrong, "accumulator.saturate=true"])
+    assert sorted(found) == [
+        "key accumulator.saturate: true: is not a key of a hardware file (the nearest known key is accumulator.bits)",
+        "key memory.weight_sram.bank: 3: is not a key of a hardware file"
+        " (the nearest known key is memory.weight_sram.banks)",
+        "key memory.weight_sram_bytes: 2 bytes: holds one tile of weights of a 16x16 output_stationary grid"
+        " twice (double-buffered): 32 bytes or more",
+        "key timing.model: gemmini with output_stationary: is for grid.dataflow=weight_stationary alone"
+        " (set timing.model=grid)",
+    ]
+
+
+def test_ports_and_engines_are_for_the_grid_model():
+    options = ["memory.accumulator_sram.word_bytes=64", "memory.dma_bytes_in_flight=512"]
+    found = faults(load_hardware, "nvdla-2048", options)
+    assert [fault.split(":")[0] for fault in found] == [
+        "key memory.dma_bytes_in_flight",
+        "key memory.accumulator_sram.word_bytes",
+    ]
+    assert all("is only for model grid" in fault for fault in found)
 
 
 def test_parts_check_themselves():

@@ -45,7 +45,7 @@ def test_without_double_buffering_everything_waits():
     assert found.stall_cycles == 77
 
 
-@given(st.integers(0, 10**6), st.lists(st.floats(0, 1e6), min_size=3, max_size=3))
+@given(st.integers(0, 10**6), st.lists(st.floats(0, 1e6), min_size=len(STALLS), max_size=len(STALLS)))
 def test_causes_add_up_in_whole_cycles(total, shares):
     split = stalls_by_cause(total, dict(zip(STALLS, shares, strict=True)))
     assert sum(split.values()) == total

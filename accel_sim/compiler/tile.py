@@ -134,7 +134,7 @@ def _cost(command: MatrixCommand, hardware: AcceleratorConfig, room: _Room, tili
         partial = tiling.rows < _image_width(command)
         inputs = blocks * read * np.dtype(x.dtype).itemsize if partial else x.size_bytes
     traffic = weights + inputs
-    return max(cycles, traffic / memory.dram_bytes_per_cycle), traffic, -tiling.rows
+    return max(cycles, traffic / memory.transfer_bytes_per_cycle), traffic, -tiling.rows
 
 
 def _image_width(command: MatrixCommand) -> int:

@@ -6,12 +6,12 @@ from accel_sim.hardware.config import (
     Dataflow,
     EnergyConfig,
     GridConfig,
-    MemoryConfig,
     TimingConfig,
     TimingModel,
     VectorConfig,
 )
 from accel_sim.hardware.load import DEFAULT_HARDWARE, load_hardware, parse_hardware, preset_names
+from accel_sim.hardware.memory import MemoryConfig, SramConfig
 from accel_sim.hardware.schema import all_keys, to_toml
 from accel_sim.hardware.structures import load_structure, parse_structure, structure_names
 from accel_sim.numerics.accumulators import OverflowPolicy
@@ -25,6 +25,7 @@ __all__ = [
     "GridConfig",
     "MemoryConfig",
     "OverflowPolicy",
+    "SramConfig",
     "TimingConfig",
     "TimingModel",
     "VectorConfig",

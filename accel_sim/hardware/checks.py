@@ -4,7 +4,7 @@ import math
 from dataclasses import MISSING, Field, field, fields
 from typing import Any
 
-from accel_sim.errors import Fault
+from accel_sim.errors import Fault, HardwareError
 
 
 def described(unit: str, low: float, high: float, *, default: Any = MISSING) -> Any:
@@ -30,3 +30,13 @@ def field_faults(f: Field[Any], value: Any, where: str) -> list[Fault]:
     if low <= value <= high:  # false for NaN, as it must be
         return []
     return [Fault(where, f"{value:g}" if isinstance(value, float) else str(value), f"is {range_text(low, high, unit)}")]
+
+
+def refuse(faults: list[Fault], subject: str) -> None:
+    """Raise what is wrong, if anything is.
+
+    Raises:
+        HardwareError: with all faults.
+    """
+    if faults:
+        raise HardwareError(subject, faults)

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
-from accel_sim.errors import Fault, HardwareError
-from accel_sim.hardware.checks import described, range_faults
+from accel_sim.errors import Fault
+from accel_sim.hardware.checks import described, range_faults, refuse
+from accel_sim.hardware.memory import MemoryConfig
 from accel_sim.numerics.accumulators import OverflowPolicy
 
 
@@ -40,7 +41,7 @@ class GridConfig:
     shadow_registers: bool = True
 
     def __post_init__(self) -> None:
-        _refuse(range_faults(self), "grid")
+        refuse(range_faults(self), "grid")
 
     @property
     def size(self) -> int:
@@ -61,43 +62,12 @@ class AccumulatorConfig:
     overflow: OverflowPolicy = OverflowPolicy.WRAP
 
     def __post_init__(self) -> None:
-        _refuse(range_faults(self), "accumulator")
+        refuse(range_faults(self), "accumulator")
 
     @property
     def size_bytes(self) -> int:
         """Bytes of one accumulator in memory: its width rounded up to whole bytes."""
         return -(-self.bits // 8)
-
-
-@dataclass(frozen=True)
-class MemoryConfig:
-    """DRAM and the three on-chip memories.
-
-    Attributes:
-        dram_bytes_per_cycle: bandwidth, reads and writes together; inf for a memory that never limits.
-        dram_latency_cycles: from a request to its first byte.
-        dram_burst_bytes: each transfer of a tile takes the time of whole bursts.
-        weight_sram_bytes, activation_sram_bytes, accumulator_sram_bytes: capacities.
-        double_buffered: each on-chip memory is two halves: one is in use while the other is filled or emptied.
-        whole_weight_tiles: weights lie in DRAM, and are read, as tiles padded to the rows and columns of the grid.
-    """
-
-    dram_bytes_per_cycle: float = described("bytes per cycle", 1e-6, float("inf"))
-    dram_latency_cycles: int = described("cycles", 0, 1_000_000)
-    weight_sram_bytes: int = described("bytes", 1, 1 << 40)
-    activation_sram_bytes: int = described("bytes", 1, 1 << 40)
-    accumulator_sram_bytes: int = described("bytes", 1, 1 << 40)
-    double_buffered: bool = True
-    whole_weight_tiles: bool = False
-    dram_burst_bytes: int = described("bytes", 1, 65536, default=1)
-
-    def __post_init__(self) -> None:
-        _refuse(range_faults(self), "memory")
-
-    @property
-    def buffers(self) -> int:
-        """Tiles that each on-chip memory holds at once: 2 if double-buffered."""
-        return 2 if self.double_buffered else 1
 
 
 @dataclass(frozen=True)
@@ -113,7 +83,7 @@ class VectorConfig:
     post_processing_lanes: int = described("accumulators per cycle", 1, 65536)
 
     def __post_init__(self) -> None:
-        _refuse(range_faults(self), "vector")
+        refuse(range_faults(self), "vector")
 
 
 @dataclass(frozen=True)
@@ -136,7 +106,7 @@ class EnergyConfig:
     dram_pj: float = described("picojoule", 0, 1e9, default=1950.0)
 
     def __post_init__(self) -> None:
-        _refuse(range_faults(self), "energy")
+        refuse(range_faults(self), "energy")
 
 
 class TimingModel(Enum):
@@ -172,7 +142,7 @@ class TimingConfig:
             faults.append(Fault("winograd", "true", "is only for model nvdla", "remove it or set timing.model"))
         if self.layer_overlap and self.model is not TimingModel.GRID:
             faults.append(Fault("layer_overlap", "true", "is only for model grid", "remove it or set timing.model"))
-        _refuse(faults, "timing")
+        refuse(faults, "timing")
 
 
 @dataclass(frozen=True)
@@ -202,7 +172,7 @@ class AcceleratorConfig:
 
     def __post_init__(self) -> None:
         faults = range_faults(self) + smallest_tile_faults(self) + timing_faults(self)
-        _refuse(faults, f"hardware {self.name!r}")
+        refuse(faults, f"hardware {self.name!r}")
 
 
 def smallest_tile_faults(config: AcceleratorConfig) -> list[Fault]:
@@ -248,13 +218,15 @@ def timing_faults(config: AcceleratorConfig) -> list[Fault]:
         faults.append(
             Fault("timing.model", "scalesim with shadow registers", "needs grid.shadow_registers=false", cure)
         )
+    only = {TimingModel.GEMMINI: Dataflow.WEIGHT_STATIONARY, TimingModel.NVDLA: Dataflow.ADDER_TREE}
+    if model in only and grid.dataflow is not only[model]:
+        with_it = f"{model.value} with {grid.dataflow.value}"
+        faults.append(Fault("timing.model", with_it, f"is for grid.dataflow={only[model].value} alone", cure))
+    if model is not TimingModel.GRID:
+        for key, value in config.memory.limits_besides_dram():
+            faults.append(Fault(key, f"{value:g} with model {model.value}", "is only for model grid", cure))
     bandwidth = config.memory.dram_bytes_per_cycle
     if model is TimingModel.SCALESIM and not (bandwidth < 1 << 30 and bandwidth == int(bandwidth) >= 1):
         rule = "needs memory.dram_bytes_per_cycle to be a whole number"
         faults.append(Fault("timing.model", f"scalesim with {bandwidth:g} bytes per cycle", rule, cure))
     return faults
-
-
-def _refuse(faults: list[Fault], subject: str) -> None:
-    if faults:
-        raise HardwareError(subject, faults)

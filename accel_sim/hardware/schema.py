@@ -45,19 +45,23 @@ def _build(part: type, table: Any, prefix: str, faults: list[Fault]) -> object |
     if not isinstance(table, dict):
         faults.append(Fault(f"key {prefix.rstrip('.')}", repr(table), "is a table of keys"))
         return None
-    before = len(faults)
     schema = _schema(part)
     known = {f.name for f, _ in schema}
     for key in sorted(table.keys() - known):
         faults += _unknown(f"{prefix}{key}", table[key])
-    values = {}
+    values, complete = {}, True
     for f, kind in schema:
-        key = f"{prefix}{f.name}"
-        if f.name in table or (is_dataclass(kind) and _required(f)):
-            values[f.name] = _convert(table.get(f.name, {}), kind, key, f, faults)
+        key, before = f"{prefix}{f.name}", len(faults)
+        if is_dataclass(kind) and (f.name in table or _required(f)):
+            values[f.name] = _build(kind, table.get(f.name, {}), f"{key}.", faults)
+            complete &= values[f.name] is not None
+        elif f.name in table:
+            values[f.name] = _convert(table[f.name], kind, key, f, faults)
+            complete &= len(faults) == before
         elif _required(f):
             faults.append(Fault(f"key {key}", "missing", f"{_wanted(kind, f)} is required"))
-    if len(faults) > before:
+            complete = False
+    if not complete:  # of what is whole, everything is checked, whatever else is wrong
         return None
     try:
         return part(**values)  # type: ignore[no-any-return]
@@ -84,8 +88,6 @@ def _unknown(key: str, value: object) -> Iterator[Fault]:
 
 
 def _convert(value: Any, kind: Any, key: str, f: Field[Any], faults: list[Fault]) -> object:
-    if is_dataclass(kind):
-        return _build(kind, value, f"{key}.", faults)  # type: ignore[arg-type]
     number = _number(value, kind)
     if number is not None:
         faults += field_faults(f, number, f"key {key}")

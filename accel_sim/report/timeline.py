@@ -128,7 +128,7 @@ class _Writer:
         self._close(track, interval.end)
 
     def _counters(self, interval: Interval, hardware: AcceleratorConfig) -> None:
-        limit = hardware.memory.dram_bytes_per_cycle
+        limit = hardware.memory.transfer_bytes_per_cycle
         for at, schedule in interval.commands:
             transfers = (span for span in schedule.spans if span.unit is Unit.DMA)
             for time, rate in _rates(transfers, limit):

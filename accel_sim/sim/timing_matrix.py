@@ -10,7 +10,8 @@ The sequencer walks, outermost first: batch of a MatrixMultiply, block of `tilin
   subtracts zero point times sum, which takes its multiplier a second time. The terms of the input's zero point are
   constants: they are in the bias and cost nothing.
 - post-processing of a finished tile: ceil(outputs / post_processing_lanes) cycles (twice that for asymmetric weights),
-  while results leave the grid; the tile takes as long as the slower of the two.
+  while results leave the grid; the tile takes as long as the slower of the two, or as the ports of an on-chip memory
+  need for it (`timing_sram`).
 
 DRAM traffic follows from what stays on chip:
 
@@ -41,6 +42,7 @@ from accel_sim.program.geometry import (
 )
 from accel_sim.sim.timing_energy import multiply_pj, traffic_pj
 from accel_sim.sim.timing_grid import GridTime, ceil_divide, grid_time
+from accel_sim.sim.timing_sram import tile_port_cycles
 from accel_sim.sim.timing_transfers import elapsed
 from accel_sim.sim.timing_types import TRAFFIC, CommandTiming
 
@@ -53,20 +55,21 @@ def time_matrix(command: MatrixCommand, hardware: AcceleratorConfig) -> CommandT
     if not walk.m.size:  # a tensor without elements
         return CommandTiming(0, 0, 0, 0.0, dict.fromkeys(TRAFFIC, 0), 0.0, 0)
     grid = grid_time(hardware.grid, walk.m, walk.k, walk.n, walk.finished)
-    busy = np.maximum(grid.tiles, walk.post_processing_cycles)
+    busy = walk.busy_cycles(grid)
+    waiting = int((busy - np.maximum(grid.tiles, walk.post_processing_cycles)).sum())
     spent = elapsed(hardware.memory, walk.load_bytes, busy, walk.store_bytes)
     cycles = spent.cycles + grid.before + grid.after
     macs = multiply_accumulates(command)
     traffic = walk.traffic()
     return CommandTiming(
         cycles,
-        spent.stall_cycles,
+        spent.stall_cycles + waiting,
         macs,
         macs / (cycles * hardware.grid.size) if cycles else 0.0,
         traffic,
         walk.arithmetic_pj(macs) + traffic_pj(hardware, traffic),
         grid.total,
-        spent.stalls,
+        {**spent.stalls, "sram": waiting} if waiting else spent.stalls,
         walk.prefetchable_cycles(),
     )
 
@@ -197,7 +200,7 @@ class TileWalk:
         memory = self.hardware.memory
         if not memory.double_buffered or matrix_operands(self.command)[1].region is not Region.CONSTANTS:
             return 0
-        return int(self.weight_bytes()[0] / memory.dram_bytes_per_cycle)
+        return int(self.weight_bytes()[0] / memory.transfer_bytes_per_cycle)
 
     def _input_bytes(self) -> NDArray[np.float64]:
         held, new = blocks_input_bytes(self.command)
@@ -212,28 +215,47 @@ class TileWalk:
         arriving[1 : 1 + tiles * (blocks.size - 1)] += np.repeat(blocks[1:] / tiles, tiles)
         return arriving
 
-    def traffic(self) -> dict[str, int]:
-        """Bytes by memory and direction."""
+    @cached_property
+    def accessed(self) -> dict[str, Integers]:
+        """Bytes that grid and post-processing move in each tile, by memory; "finished": of the accumulators."""
         x, w = matrix_operands(self.command)
         grid, accumulator = self.hardware.grid, accumulator_bytes(self.command, self.hardware)
-        inputs, weights = self._input_bytes().sum(), self.weight_bytes().sum()
-        weight_reads, sums = self.k * self.channels, self.m * self.n
+        weights, sums = self.k * self.channels, self.m * self.n
         if grid.dataflow is Dataflow.OUTPUT_STATIONARY:
-            weight_reads = weight_reads * -(-self.m // grid.rows)
-            touched = int((sums * self.finished).sum())
-        else:
-            if grid.dataflow is Dataflow.INPUT_STATIONARY:
-                weight_reads = weight_reads * -(-self.m // grid.columns)
-            touched = int(sums.sum())
+            weights = weights * -(-self.m // grid.rows)
+        elif grid.dataflow is Dataflow.INPUT_STATIONARY:
+            weights = weights * -(-self.m // grid.columns)
+        finished = sums * self.finished
+        touched = finished if grid.dataflow is Dataflow.OUTPUT_STATIONARY else sums
+        return {
+            "weight": weights * _item(w),
+            "activation": self.m * self.k * _item(x),
+            "accumulator": touched * accumulator,
+            "finished": finished * accumulator,
+        }
+
+    def busy_cycles(self, grid: GridTime) -> Integers:
+        """Cycles of each tile: the longest of the grid's, post-processing's and the memories' ports'."""
+        moved = self.accessed
+        accessed = {name: moved[name] for name in ("weight", "activation")}
+        accessed["accumulator"] = 2 * moved["accumulator"] + moved["finished"]
+        filled = {"weight": self.weight_bytes(), "activation": self._input_bytes()}
+        ports = tile_port_cycles(self.hardware.memory, accessed, filled)
+        return np.maximum(np.maximum(grid.tiles, self.post_processing_cycles), ports)
+
+    def traffic(self) -> dict[str, int]:
+        """Bytes by memory and direction."""
+        inputs, weights = self._input_bytes().sum(), self.weight_bytes().sum()
+        moved = {name: int(sizes.sum()) for name, sizes in self.accessed.items()}
         return {
             "dram_read": round(inputs + weights),
             "dram_write": round(self.store_bytes.sum()),
-            "weight_sram_read": int(weight_reads.sum()) * _item(w),
+            "weight_sram_read": moved["weight"],
             "weight_sram_write": round(weights),
-            "activation_sram_read": int((self.m * self.k).sum()) * _item(x),
+            "activation_sram_read": moved["activation"],
             "activation_sram_write": round(inputs),
-            "accumulator_sram_read": (touched + int((sums * self.finished).sum())) * accumulator,
-            "accumulator_sram_write": touched * accumulator,
+            "accumulator_sram_read": moved["accumulator"] + moved["finished"],
+            "accumulator_sram_write": moved["accumulator"],
         }
 
     def arithmetic_pj(self, macs: int) -> float:

@@ -28,7 +28,7 @@ def overlap_layers(timings: Sequence[CommandTiming], hardware: AcceleratorConfig
 def _idle_cycles(timing: CommandTiming, hardware: AcceleratorConfig) -> int:
     """Cycles in which DRAM moves nothing."""
     moved = timing.traffic["dram_read"] + timing.traffic["dram_write"]
-    return max(timing.cycles - math.ceil(moved / hardware.memory.dram_bytes_per_cycle), 0)
+    return max(timing.cycles - math.ceil(moved / hardware.memory.transfer_bytes_per_cycle), 0)
 
 
 def _earlier(timing: CommandTiming, saved: int) -> CommandTiming:

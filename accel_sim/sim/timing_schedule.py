@@ -75,7 +75,7 @@ def _stream(command: Command, timing: CommandTiming, hardware: AcceleratorConfig
 def _transfers(timing: CommandTiming, hardware: AcceleratorConfig, start: int, between: int, end: int) -> list[Span]:
     """Reads, then writes `between` cycles later, and the fills of the activation memory; nothing ends after `end`."""
     read, written = timing.traffic["dram_read"], timing.traffic["dram_write"]
-    bandwidth = hardware.memory.dram_bytes_per_cycle
+    bandwidth = hardware.memory.transfer_bytes_per_cycle
     middle = min(int(whole_cycles(start + read / bandwidth)), end)
     last = min(start + transfer_cycles(hardware.memory, read + written) + between, end)
     spans = []

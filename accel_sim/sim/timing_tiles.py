@@ -46,8 +46,8 @@ class TileSchedule:
         grid = grid_time(hardware.grid, walk.m, walk.k, walk.n, walk.finished)
         memory = hardware.memory
         sizes = walk.load_bytes, walk.store_bytes
-        load, store = (in_bursts(memory, size) / memory.dram_bytes_per_cycle for size in sizes)
-        busy = np.maximum(grid.tiles, walk.post_processing_cycles).astype(np.float64)
+        load, store = (in_bursts(memory, size) / memory.transfer_bytes_per_cycle for size in sizes)
+        busy = walk.busy_cycles(grid).astype(np.float64)
         arrange = cls._beside if memory.double_buffered else cls._in_turn
         return arrange(walk, grid, load, busy, store)
 
@@ -113,7 +113,7 @@ class TileSchedule:
     def _taken(self, sizes: Floats) -> Floats:
         """Cycles of transfers."""
         memory = self.walk.hardware.memory
-        return in_bursts(memory, sizes) / memory.dram_bytes_per_cycle
+        return in_bursts(memory, sizes) / memory.transfer_bytes_per_cycle
 
     @property
     def _inputs_arrived(self) -> Floats:

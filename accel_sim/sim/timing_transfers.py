@@ -2,7 +2,8 @@
 
 Steps t = 0..T-1 each need load[t] before and give store[t] after; busy[t] is the work between. DRAM has one channel.
 
-- A transfer takes the time of whole bursts (memory.dram_burst_bytes).
+- A transfer takes the time of whole bursts (memory.dram_burst_bytes), at the least of three rates: DRAM's, that of all
+  DMA engines, and what they have in flight for each latency (`MemoryConfig.transfer_bytes_per_cycle`).
 - Double-buffered: while step t works, its other buffer halves take the operands of step t+1 and give the results of
   step t-1:  cycles = latency + load[0] + sum over t of max(busy[t], load[t+1] + store[t-1]) + store[T-1].
   Requests are queued ahead, so the latency is seen once.
@@ -21,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.hardware import MemoryConfig
-from accel_sim.sim.timing_types import STALLS, stalls_by_cause
+from accel_sim.sim.timing_types import stalls_by_cause
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def elapsed(
     memory: MemoryConfig, load_bytes: NDArray[np.float64], busy: NDArray[np.int64], store_bytes: NDArray[np.float64]
 ) -> Elapsed:
     """Cycles of steps with these loads, work and stores (arrays [T], bytes, cycles, bytes)."""
-    load, store = (in_bursts(memory, size) / memory.dram_bytes_per_cycle for size in (load_bytes, store_bytes))
+    load, store = (in_bursts(memory, size) / memory.transfer_bytes_per_cycle for size in (load_bytes, store_bytes))
     if memory.double_buffered:
         beside = np.zeros(busy.size)
         beside[:-1] += load[1:]
@@ -53,13 +54,15 @@ def elapsed(
         total = latency + loading + busy.sum() + storing
     cycles = math.ceil(round(float(total), 6))  # not a cycle more for the last bits of a sum of fractions
     stall = cycles - int(busy.sum())
-    causes = dict(zip(STALLS, (float(latency), float(loading), float(storing)), strict=True))
+    causes = {"latency": float(latency), "load": float(loading), "store": float(storing)}
     return Elapsed(cycles, stall, stalls_by_cause(stall, causes))
 
 
 def transfer_cycles(memory: MemoryConfig, size_bytes: int) -> int:
     """Cycles of one transfer by itself, after its latency."""
-    return math.ceil(-(-size_bytes // memory.dram_burst_bytes) * memory.dram_burst_bytes / memory.dram_bytes_per_cycle)
+    return math.ceil(
+        -(-size_bytes // memory.dram_burst_bytes) * memory.dram_burst_bytes / memory.transfer_bytes_per_cycle
+    )
 
 
 def in_bursts(memory: MemoryConfig, sizes: NDArray[np.float64]) -> NDArray[np.float64]:

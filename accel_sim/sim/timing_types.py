@@ -15,8 +15,8 @@ TRAFFIC = (
 )
 """The keys of `CommandTiming.traffic`."""
 
-STALLS = ("latency", "load", "store")
-"""The causes of stalls: DRAM's latency, operands that arrive late, results that leave late."""
+STALLS = ("latency", "load", "store", "sram")
+"""The causes of stalls: DRAM's latency, operands that arrive late, results that leave late, on-chip memories' ports."""
 
 
 def stalls_by_cause(total: int, shares: Mapping[str, float]) -> dict[str, int]:
@@ -38,7 +38,7 @@ class CommandTiming:
 
     Attributes:
         cycles: from start to end, stalls included.
-        stall_cycles: of these, those in which grid or vector unit waited for DRAM; all of them in a pure transfer.
+        stall_cycles: of these, those in which grid or vector unit waited for memories; all of them in a pure transfer.
         macs: multiply-accumulates of the command's arithmetic, those on padding included.
         utilization: macs / (cycles * PEs), 0 to 1; None where the command does not use the grid.
         traffic: bytes by memory and direction, keys as in TRAFFIC.

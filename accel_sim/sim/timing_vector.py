@@ -19,7 +19,8 @@ Gather2D            none: DMA alone
 
 Double-buffered, transfers and work overlap: cycles = latency + max(ceil(work / lanes), transfers). Otherwise
 cycles = latency + transfers + ceil(work / lanes). Transfers are the operands once each, read plus written, over the
-DRAM's bandwidth; strides do not matter (rows are reordered on chip). Whatever is not work is stall.
+DRAM's bandwidth; strides do not matter (rows are reordered on chip). Every byte passes the activation memory's ports
+twice, which may take longer than the work (`timing_sram`). Whatever is not work is stall.
 """
 
 from functools import singledispatch
@@ -46,6 +47,7 @@ from accel_sim.program import (
     written_by,
 )
 from accel_sim.sim.timing_energy import traffic_pj
+from accel_sim.sim.timing_sram import port_cycles
 from accel_sim.sim.timing_transfers import transfer_cycles
 from accel_sim.sim.timing_types import TRAFFIC, CommandTiming, stalls_by_cause
 
@@ -54,7 +56,8 @@ def time_vector(command: Command, hardware: AcceleratorConfig) -> CommandTiming:
     """Cycles, traffic and energy of one command outside the grid."""
     memory, work = hardware.memory, lane_operations(command)
     read, written = _bytes_read(command), _bytes_written(command)
-    busy = -(-work // hardware.vector.lanes)
+    working = -(-work // hardware.vector.lanes)
+    busy = max(working, port_cycles(memory.activation_sram, 2 * (read + written))) if working else 0
     moving = transfer_cycles(memory, read + written)
     latency = memory.dram_latency_cycles if read or written else 0
     cycles = latency + (max(busy, moving) if memory.double_buffered else busy + moving)
@@ -62,9 +65,10 @@ def time_vector(command: Command, hardware: AcceleratorConfig) -> CommandTiming:
     traffic = dict.fromkeys(TRAFFIC, 0) | {"dram_read": read, "dram_write": written} | on_chip
     arithmetic = work * (hardware.energy.int32_add_pj + _scalings(command) * hardware.energy.int32_multiply_pj)
     waiting = (cycles - busy - latency) / max(read + written, 1)
-    stalls = stalls_by_cause(cycles - busy, {"latency": latency, "load": waiting * read, "store": waiting * written})
+    causes = {"latency": latency, "load": waiting * read, "store": waiting * written, "sram": busy - working}
+    stalls = stalls_by_cause(cycles - working, causes)
     energy = arithmetic + traffic_pj(hardware, traffic)
-    return CommandTiming(cycles, cycles - busy, 0, None, traffic, energy, stalls=stalls)
+    return CommandTiming(cycles, cycles - working, 0, None, traffic, energy, stalls=stalls)
 
 
 @singledispatch
