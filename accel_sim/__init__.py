@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from accel_sim.numerics.profiles import PROFILES, Profile, get_profile
     from accel_sim.program import Program
     from accel_sim.quantization import QuantizationReport, Quantized, Recipe
+    from accel_sim.report.html import to_html
     from accel_sim.report.json_form import to_json
     from accel_sim.report.run_report import RunReport
     from accel_sim.report.terminal.pages import to_text
@@ -110,6 +111,7 @@ _MODULES = {
     "accel_sim.numerics.profiles": ["PROFILES", "Profile", "get_profile"],
     "accel_sim.program": ["Program"],
     "accel_sim.quantization": ["QuantizationReport", "Quantized", "Recipe"],
+    "accel_sim.report.html": ["to_html"],
     "accel_sim.report.json_form": ["to_json"],
     "accel_sim.report.run_report": ["RunReport"],
     "accel_sim.report.terminal.pages": ["to_text"],
@@ -172,6 +174,7 @@ __all__ = [
     "random_inputs",
     "run",
     "timeline",
+    "to_html",
     "to_json",
     "to_text",
     "waveform",

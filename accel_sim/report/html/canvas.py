@@ -77,8 +77,11 @@ class Canvas:
         for axes in self.axes:
             for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
                 found.setdefault(label, handle)
+        order = [
+            label for first in range(columns) for label in list(found)[first::columns]
+        ]  # it fills columns, not rows
         if found:
-            self.figure.legend(list(found.values()), list(found), loc="outside upper left", ncols=columns)
+            self.figure.legend([found[label] for label in order], order, loc="outside upper left", ncols=columns)
 
     def finish(self, title: str, alt: str) -> Figure:
         """The drawing."""

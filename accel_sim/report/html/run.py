@@ -235,5 +235,5 @@ def _outputs(report: RunReport) -> Section | None:
     if not rows:
         return None
     heads = ("Output", "Type"), ("Scale", "Zero point"), ("SHA-256 of the codes",)
-    head = tuple(Column(name, text=i != 1) for i, group in enumerate(heads) for name in group)
+    head = tuple(Column(name, text=i != 1, wide=name == "Output") for i, group in enumerate(heads) for name in group)
     return Section("Outputs", tables=(Table("Outputs of the network", head, tuple(rows)),))
