@@ -1,5 +1,6 @@
-"""Integer graphs as files that other software runs."""
+"""Graphs as files that other software runs."""
 
 from accel_sim.frontend.export.qdq import WeightStorage, write_qdq_onnx
+from accel_sim.frontend.export.qoperator import write_qoperator_onnx
 
-__all__ = ["WeightStorage", "write_qdq_onnx"]
+__all__ = ["WeightStorage", "write_qdq_onnx", "write_qoperator_onnx"]

@@ -7,6 +7,7 @@ or MatMulInteger on the codes.
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from accel_sim.frontend.export.layout import IOHW, NCHW, OIHW, Order, stored_order
 from accel_sim.frontend.export.values import InexpressibleError, Values
@@ -18,7 +19,7 @@ _INT32 = np.iinfo(np.int32)
 def emit_convolution(values: Values, node: Node, op: Conv2D) -> None:
     """Conv, or ConvInteger."""
     x, w, y = values.graph.operand(node, 0), values.graph.operand(node, 1), values.graph.result(node)
-    attributes = _window(op, w)
+    attributes = window_attributes(op, w)
     if y.quant is None:
         _emit_accumulators(values, node, "ConvInteger", (NCHW, OIHW, NCHW), **attributes)
         return
@@ -36,7 +37,7 @@ def emit_transposed_convolution(values: Values, node: Node, op: TransposeConv2D)
         dropped = full - begin[axis] - y.shape[1 + axis]
         end.append(max(0, dropped))
         extra.append(max(0, -dropped))
-    attributes = _window(op, w) | {"pads": [*begin, *end], "output_padding": extra}
+    attributes = window_attributes(op, w) | {"pads": [*begin, *end], "output_padding": extra}
     operands = [values.read(x, NCHW), _read_weights(values, node, IOHW, op.groups), *_bias(values, node)]
     result = values.operator(node, "ConvTranspose", operands, **attributes)
     values.write(y, result, NCHW, op.activation)
@@ -62,7 +63,7 @@ def emit_matmul(values: Values, node: Node, op: MatMul) -> None:
     """MatMul or MatMulInteger; transposed operands are transposed before."""
     a, b, y = values.graph.operand(node, 0), values.graph.operand(node, 1), values.graph.result(node)
     orders = tuple(
-        _matrix_order(len(t.shape), transposed=flag) for t, flag in ((a, op.transpose_a), (b, op.transpose_b))
+        matrix_order(len(t.shape), transposed=flag) for t, flag in ((a, op.transpose_a), (b, op.transpose_b))
     )
     plain = stored_order(len(y.shape))
     if y.quant is None:
@@ -72,7 +73,8 @@ def emit_matmul(values: Values, node: Node, op: MatMul) -> None:
     values.write(y, values.operator(node, "MatMul", operands), plain)
 
 
-def _matrix_order(rank: int, *, transposed: bool) -> Order:
+def matrix_order(rank: int, *, transposed: bool) -> Order:
+    """The order of a matrix that an operator reads as it is, or transposed."""
     order = stored_order(rank)
     return (*order[:-2], order[-1], order[-2]) if transposed else order
 
@@ -83,7 +85,8 @@ def _rows(values: Values, x: Tensor, length: int) -> str:
     return values.read_flat(x, (x.size // max(1, length), length))
 
 
-def _window(op: Conv2D | TransposeConv2D, w: Tensor) -> dict[str, Any]:
+def window_attributes(op: Conv2D | TransposeConv2D, w: Tensor) -> dict[str, Any]:
+    """The attributes of a convolution."""
     pad = op.padding
     return {
         "kernel_shape": list(w.shape[1:3]),
@@ -118,21 +121,32 @@ def _grouped(node: Node, w: Tensor, groups: int) -> Tensor:
     return Tensor(w.name, shape, w.element, grid, np.ascontiguousarray(data).reshape(shape))
 
 
-def _bias(values: Values, node: Node) -> list[str]:
-    """The bias as an operand list of length 0 or 1."""
+def bias_codes(values: Values, node: Node) -> NDArray[np.int32] | None:
+    """The bias as the file holds it, or None."""
     bias = values.graph.optional(node, 2)
     if bias is None:
-        return []
+        return None
     x, w = values.graph.operand(node, 0), values.graph.operand(node, 1)
     if not bias.is_constant or x.quant is None or w.quant is None:
         raise InexpressibleError(node, f"bias {bias.name!r}", "a bias is constant and its layer quantized")
     codes = bias.constant.astype(np.int64)
     if codes.size and (codes.min() < _INT32.min or codes.max() > _INT32.max):
         raise InexpressibleError(node, f"bias {bias.name!r}", "the codes of a bias fit in 32 bits")
-    products = np.float32(x.quant.scale[0]) * w.quant.scales.astype(np.float32)
-    axis = 0 if w.quant.is_per_channel else None
+    return codes.astype(np.int32)
+
+
+def _bias(values: Values, node: Node) -> list[str]:
+    """The bias as an operand list of length 0 or 1."""
+    codes, bias = bias_codes(values, node), values.graph.optional(node, 2)
+    if codes is None or bias is None:
+        return []
+    x, w = values.graph.operand(node, 0).quant, values.graph.operand(node, 1).quant
+    assert x is not None
+    assert w is not None
+    products = np.float32(x.scale[0]) * w.scales.astype(np.float32)
+    axis = 0 if w.is_per_channel else None
     grid = QuantParams(tuple(map(float, products)), (0,) * products.size, 32, signed=True, axis=axis)
-    stored = Tensor(bias.name, bias.shape, ElementType.INT32, grid, codes.astype(np.int32))
+    stored = Tensor(bias.name, bias.shape, ElementType.INT32, grid, codes)
     return [values.dequantized_constant(stored, stored_order(1))]
 
 

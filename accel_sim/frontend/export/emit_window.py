@@ -47,15 +47,19 @@ def emit_average_pool(values: Values, node: Node, op: AveragePool2D) -> None:
 
 
 def _emit_pool(values: Values, node: Node, op: MaxPool2D | AveragePool2D, operator: str, **more: Any) -> None:
-    y, pad = values.graph.result(node), op.padding
-    attributes: dict[str, Any] = {
+    source = values.read(values.graph.operand(node, 0), NCHW)
+    result = values.operator(node, operator, [source], **pool_attributes(op), **more)
+    values.write(values.graph.result(node), result, NCHW, op.activation)
+
+
+def pool_attributes(op: MaxPool2D | AveragePool2D) -> dict[str, Any]:
+    """The attributes that both kinds of pooling have."""
+    pad = op.padding
+    return {
         "kernel_shape": list(op.kernel),
         "strides": list(op.strides),
         "pads": [pad.top, pad.left, pad.bottom, pad.right],
     }
-    source = values.read(values.graph.operand(node, 0), NCHW)
-    result = values.operator(node, operator, [source], **attributes, **more)
-    values.write(y, result, NCHW, op.activation)
 
 
 def emit_global_average_pool(values: Values, node: Node, op: GlobalAveragePool2D) -> None:

@@ -45,11 +45,14 @@ class ModelBuilder:
     ) -> str:
         """Append a node with one result, and return the result's name: `output`, or a unique one like `wish`.
 
-        `title` is the node's own name; otherwise it is named after its result.
+        `operator` has its domain in front where it is not ONNX's own ("com.microsoft.QGemm"). `title` is the node's own
+        name; otherwise it is named after its result.
         """
         result = self.fresh(wish) if output is None else output
-        name = title or _fresh(f"{result}/{operator}", self._titles)
-        self.nodes.append(helper.make_node(operator, list(inputs), [result], name=name, **attributes))
+        domain, _, plain = operator.rpartition(".")
+        name = title or _fresh(f"{result}/{plain}", self._titles)
+        made = helper.make_node(plain, list(inputs), [result], name=name, domain=domain or None, **attributes)
+        self.nodes.append(made)
         return result
 
     def constant(self, values: NDArray[np.generic], wish: str) -> str:
@@ -78,7 +81,9 @@ class ModelBuilder:
     ) -> bytes:
         """The model as bytes, after ONNX's own checker has accepted it."""
         graph = helper.make_graph(self.nodes, name, list(inputs), list(outputs), self.initializers)
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)], producer_name="accel_sim")
+        further = sorted({node.domain for node in self.nodes} - {""})
+        versions = [helper.make_opsetid("", self.opset), *(helper.make_opsetid(domain, 1) for domain in further)]
+        model = helper.make_model(graph, opset_imports=versions, producer_name="accel_sim")
         model.ir_version = (
             10 if self.opset >= 21 else 7
         )  # the oldest that knows the opset: the file runs on old runtimes too

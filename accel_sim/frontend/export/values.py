@@ -59,7 +59,7 @@ class Values:
     def read_codes(self, tensor: Tensor, order: Order) -> str:
         """The codes of a quantized tensor in an order."""
         if tensor.is_constant:
-            return self.builder.constant(_codes_in(tensor, order), f"{tensor.name}.codes")
+            return self.builder.constant(codes_in(tensor, order), f"{tensor.name}.codes")
         if (tensor.name, order) not in self._codes:
             self.read(tensor, order)
         return self._codes[tensor.name, order]
@@ -82,7 +82,7 @@ class Values:
             return self.read(tensor, order)
         shape = (1,) * (rank - len(tensor.shape)) + tensor.shape
         if tensor.is_constant:
-            return self._constant(_with_rank(tensor, shape), order)
+            return self._constant(broadcast_constant(tensor, shape), order)
         key = (tensor.name, order, rank)
         if key not in self._reals:
             flat = self.read_flat(tensor, shape)
@@ -91,7 +91,6 @@ class Values:
 
     def write(self, tensor: Tensor, value: str, order: Order, activation: Activation = NO_ACTIVATION) -> None:
         """Make `tensor` from an operator's result in some order, clamped and on the tensor's grid."""
-        is_output = tensor.name in self.graph.outputs
         wanted = self.order(tensor)
         if tensor.quant is None:
             self._reals[tensor.name, wanted, len(wanted)] = self._plain(tensor, value, order)
@@ -99,12 +98,18 @@ class Values:
         for change in self._changes(tensor, order, activation):
             codes = self._quantized(value, tensor.quant, f"{tensor.name}.codes")
             value = change(self._dequantized(codes, tensor))
-        inside = not is_output and tensor.name not in self.graph.inputs
-        name = tensor.name if inside else None
-        codes = self._quantized(value, tensor.quant, f"{tensor.name}.codes", output=name)
-        self._codes[tensor.name, wanted] = codes
-        real = self._dequantized(codes, tensor, output=tensor.name if is_output else None)
-        self._reals[tensor.name, wanted, len(wanted)] = real
+        self._publish(tensor, self._quantized(value, tensor.quant, f"{tensor.name}.codes", output=self._name(tensor)))
+
+    def _name(self, tensor: Tensor) -> str | None:
+        """The tensor's own name for its codes, where no input or output of the model has it."""
+        return None if tensor.name in self.graph.outputs or tensor.name in self.graph.inputs else tensor.name
+
+    def _publish(self, tensor: Tensor, codes: str) -> None:
+        """From now on `codes`, in the tensor's own order, are its codes."""
+        order = self.order(tensor)
+        self._codes[tensor.name, order] = codes
+        output = tensor.name if tensor.name in self.graph.outputs else None
+        self._reals[tensor.name, order, len(order)] = self._dequantized(codes, tensor, output=output)
 
     def write_alias(self, tensor: Tensor, source: Tensor) -> None:
         """Make `tensor` the same value of the file as `source`, each in its own order."""
@@ -183,6 +188,14 @@ class Values:
         zero = np.array(grid.zero_point[0], container(grid))
         return self.scalar(grid.scale[0], "scale"), self.builder.constant(zero, "zero_point")
 
+    @staticmethod
+    def grid_arrays(grid: QuantParams) -> tuple[NDArray[np.float32], NDArray[np.integer]]:
+        """Scales and zero points in the types of the file, one per channel or one in all."""
+        shape = () if grid.axis is None else (len(grid.scale),)
+        return np.array(grid.scale, np.float32).reshape(shape), np.array(grid.zero_point, container(grid)).reshape(
+            shape
+        )
+
     def _constant(self, tensor: Tensor, order: Order) -> str:
         """A constant: its codes and a DequantizeLinear, per channel where its grid is."""
         key = (tensor.name, order, len(tensor.shape))
@@ -192,32 +205,34 @@ class Values:
 
     def dequantized_constant(self, tensor: Tensor, order: Order) -> str:
         """As `read` of a constant, for a tensor that need not be the graph's own."""
-        codes = self.builder.unshared_constant(_codes_in(tensor, order), f"{tensor.name}.codes")
+        codes = self.builder.unshared_constant(codes_in(tensor, order), f"{tensor.name}.codes")
         grid = tensor.quant
         if grid is None:
             return codes
-        scales, zeros = np.array(grid.scale, np.float32), np.array(grid.zero_point, container(grid))
+        scales, zeros = self.grid_arrays(grid)
         attributes: dict[str, Any] = {} if grid.axis is None else {"axis": order[grid.axis]}
-        if grid.axis is None:
-            scales, zeros = scales.reshape(()), zeros.reshape(())
         labelled = ((scales, "scale"), (zeros, "zero_point"))
         parameters = [self.builder.unshared_constant(v, f"{tensor.name}.{label}") for v, label in labelled]
         return self.builder.node("DequantizeLinear", [codes, *parameters], wish=f"{tensor.name}.real", **attributes)
 
     def _changes(self, tensor: Tensor, order: Order, activation: Activation) -> Iterator[Callable[[str], str]]:
         """What has to happen to the result between quantizers: rules 2 and 1, in this order."""
+        yield from self._clamps(tensor, order, activation)
+        if order != self.order(tensor):
+            yield lambda real: self._transpose_node(real, tensor, order, self.order(tensor))
+
+    def _clamps(self, tensor: Tensor, order: Order, activation: Activation) -> Iterator[Callable[[str], str]]:
+        """Rule 2."""
         assert tensor.quant is not None
         grid, info = tensor.quant, np.iinfo(container(tensor.quant))
-        low = max(_code(activation.low, grid), grid.low)
+        low = max(code_of(activation.low, grid), grid.low)
         caps = activation.high if isinstance(activation.high, tuple) else (activation.high,)
-        highs = [max(low, min(_code(high, grid), grid.high)) for high in caps]
+        highs = [max(low, min(code_of(high, grid), grid.high)) for high in caps]
         if low > info.min or (len(highs) == 1 and highs[0] < info.max):
             high = highs[0] if len(highs) == 1 else grid.high
             yield partial(self._clipped, tensor, _real(low, grid), _real(high, grid))
         if len(highs) > 1 and min(highs) < info.max:
             yield partial(self._capped, tensor, order, highs)
-        if order != self.order(tensor):
-            yield lambda real: self._transpose_node(real, tensor, order, self.order(tensor))
 
     def _clipped(self, tensor: Tensor, low: float, high: float, real: str) -> str:
         bounds = [self.scalar(low, "low"), self.scalar(high, "high")]
@@ -238,14 +253,14 @@ def container(grid: QuantParams) -> np.dtype[np.integer]:
     return np.dtype(f"{'' if grid.signed else 'u'}int{width}")
 
 
-def _codes_in(tensor: Tensor, order: Order) -> NDArray[np.generic]:
+def codes_in(tensor: Tensor, order: Order) -> NDArray[np.generic]:
     """A constant's contents in an order, in the file's container."""
     dtype = tensor.element.dtype if tensor.quant is None else container(tensor.quant)
     perm = permutation(stored_order(len(order)), order)
     return np.asarray(tensor.constant.transpose(perm), dtype, order="C")
 
 
-def _with_rank(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
+def broadcast_constant(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
     """A constant with leading axes of length 1."""
     grid = tensor.quant
     if grid is not None and grid.axis is not None:
@@ -255,7 +270,7 @@ def _with_rank(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
     return Tensor(name, shape, tensor.element, grid, tensor.constant.reshape(shape))
 
 
-def _code(value: float, grid: QuantParams) -> int:
+def code_of(value: float, grid: QuantParams) -> int:
     """The code of a real bound, as ONNX Runtime quantizes it (float32, half to even), unlimited."""
     if math.isinf(value):
         return -(1 << 40) if value < 0 else 1 << 40
