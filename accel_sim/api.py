@@ -17,7 +17,7 @@ from accel_sim.analysis.mismatch import MismatchReport
 from accel_sim.analysis.overflow import DEFAULT_ACCUMULATORS, OverflowReport, analyze_overflow
 from accel_sim.analysis.provenance import Provenance
 from accel_sim.analysis.samples import batches, sample_count
-from accel_sim.errors import Fault
+from accel_sim.errors import Fault, InputError
 from accel_sim.hardware import DEFAULT_HARDWARE
 from accel_sim.ir import Graph
 from accel_sim.numerics.profiles import Profile
@@ -102,11 +102,25 @@ def quantize_with_report(
     return run_recipe(graph, calibration, get_recipe(named, overrides), progress=progress)
 
 
-def write_onnx(graph: Graph, path: str | os.PathLike[str] | None = None) -> bytes:
-    """A quantized graph as an ONNX file of QuantizeLinear / DequantizeLinear pairs; its bytes, and `path` if given."""
-    from accel_sim.frontend.export import write_qdq_onnx
+def write_onnx(graph: Graph, path: str | os.PathLike[str] | None = None, form: str = "qdq") -> bytes:
+    """A graph as an ONNX file: its bytes, written to `path` as well if given.
 
-    return write_qdq_onnx(graph, None if path is None else Path(path))
+    Args:
+        graph: an integer graph; a float one for "float".
+        path: of the file, which appears whole or not at all.
+        form: "qdq": float operators between QuantizeLinear / DequantizeLinear pairs. "qoperator": integer operators
+            (QLinearConv, ...) on codes. Both give in ONNX Runtime, byte for byte, what the machine computes in profile
+            `onnxruntime`. "float": an ordinary network, such as `Quantized.adjusted`.
+
+    Raises:
+        InputError: an unknown form. UnsupportedModelError: listing everything that the form cannot say.
+    """
+    from accel_sim.frontend import export
+
+    writers = {"qdq": export.write_qdq_onnx, "qoperator": export.write_qoperator_onnx, "float": export.write_float_onnx}
+    if form not in writers:
+        raise InputError("ONNX", [Fault("form", repr(form), f"is one of {', '.join(writers)}")])
+    return writers[form](graph, None if path is None else Path(path))
 
 
 def load_encodings(path: str | os.PathLike[str]) -> "Encodings":
@@ -122,6 +136,9 @@ def load_encodings(path: str | os.PathLike[str]) -> "Encodings":
 
 def write_encodings(source: "Graph | Encodings", version: str = "2.0.0") -> tuple[str, tuple[str, ...]]:
     """The JSON text of an AIMET encodings file, and what its version cannot say, a line each.
+
+    Encodings hold grids, not how weights were rounded nor biases corrected: the float network that they are read with
+    says that. For a network that `quantize` changed it is `Quantized.adjusted` (`write_onnx(..., form="float")`).
 
     Args:
         source: an integer graph, or encodings.

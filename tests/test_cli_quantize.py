@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import onnx
 import pytest
 
 import accel_sim
@@ -36,7 +37,7 @@ def test_the_report_is_printed_and_written(capsys, folder, tmp_path):
         assert part in text
     document = json.loads(report.read_text())
     assert document["schema"] == "accel-sim/quantize/1"
-    assert [len(layer["signal_to_noise_db"]) for layer in document["layers"]] == [3] * 6
+    assert [len(layer["signal_to_noise_db"]) for layer in document["layers"]] == [4] * 6
     assert accel_sim.load(made).is_integer
 
 
@@ -57,4 +58,116 @@ def test_no_data_is_needed_where_the_recipe_needs_none(capsys, folder, tmp_path)
 def test_what_is_missing_or_wrong_is_one_message_and_leaves_no_file(capsys, folder, tmp_path, options):
     code, out, err = invoke(capsys, folder, *options, "--output", tmp_path / "q.onnx")
     assert (code, out, err.count("error:")) == (2, "", 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_integer_operators_instead_of_quantizers(capsys, folder, tmp_path):
+    options = ["--recipe", "minmax", "--calibration", folder / "digits.npz"]
+    forms = {"qdq": "QuantizeLinear", "qoperator": "QLinearConv"}
+    for form, operator in forms.items():
+        made = tmp_path / f"{form}.onnx"
+        assert invoke(capsys, folder, *options, "--format", form, "--output", made)[0] == 0
+        operators = {node.op_type for node in onnx.load(made).graph.node}
+        assert operator in operators
+        assert ("Conv" in operators) == (form == "qdq")
+    images = demo_data.heldout()[0][:20]
+    first, second = (outputs(tmp_path / f"{form}.onnx", images) for form in forms)
+    np.testing.assert_array_equal(first, second)
+
+
+def outputs(path, images) -> np.ndarray:
+    made = accel_sim.run(accel_sim.compile(accel_sim.load(path)), images, level="functional").outputs
+    return next(iter(made.values()))
+
+
+@pytest.mark.parametrize("version", ["0.6.1", "1.0.0", "2.0.0", "2.1.0"])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        ["fast"],
+        ["fast", "--set", "weights.per_channel=false"],
+        ["standard", "--set", "rounding.iterations=20", "--set", "weights.bits=4"],
+    ],
+)
+def test_a_float_network_and_its_encodings_are_the_whole_network(capsys, folder, tmp_path, recipe, version):
+    made, floating, encodings, again = (tmp_path / n for n in ("q.onnx", "f.onnx", "e.json", "again.onnx"))
+    options = ["--recipe", *recipe, "--calibration", folder / "digits.npz", "--output", made]
+    options += ["--export-encodings", encodings, "--encodings-version", version, "--export-float", floating]
+    code, out, _ = invoke(capsys, folder, *options)
+    assert code == 0
+    assert ("does not say the channel axis" in " ".join(out.split())) == (
+        version < "2" and "per_channel" not in str(recipe)
+    )
+    options = ["quantize", floating, "--encodings", encodings, "--output", again, "--export-encodings", tmp_path / "e2"]
+    assert run([str(o) for o in options]) == 0
+    assert json.loads(encodings.read_text())["version"] == version
+    first, second = (entries(path) for path in (encodings, tmp_path / "e2"))
+    assert {name: second[name] for name in first} == first  # and biases that folding made, which the file now has
+    images = demo_data.heldout()[0][:20]
+    np.testing.assert_array_equal(outputs(made, images), outputs(again, images))
+    for first, second in zip(constants(made), constants(again), strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def entries(path) -> dict[str, tuple[object, ...]]:
+    found = accel_sim.load_encodings(path).entries
+    return {e.name: (e.bits, e.scale, e.offset, e.signed, e.axis, e.per_channel) for e in found}
+
+
+def constants(path) -> list[np.ndarray]:
+    graph = accel_sim.load(path)
+    return [t.constant for node in graph.nodes for t in graph.inputs_of(node) if t is not None and t.is_constant]
+
+
+def test_encodings_without_their_network_say_what_they_do_not_say(capsys, folder, tmp_path):
+    options = ["--recipe", "fast", "--calibration", folder / "digits.npz", "--output", tmp_path / "q.onnx"]
+    _, out, _ = invoke(capsys, folder, *options, "--export-encodings", tmp_path / "e.json")
+    text = " ".join(out.split())
+    assert "does not say what bias correction did" in text
+    assert "--export-float" in text
+
+
+def test_encodings_of_the_file_itself(capsys, folder, tmp_path):
+    encodings, made, again = tmp_path / "e.json", tmp_path / "q.onnx", tmp_path / "again.onnx"
+    options = ["--recipe", "minmax", "--calibration", folder / "digits.npz", "--output", made]
+    _, out, _ = invoke(capsys, folder, *options, "--export-encodings", encodings)
+    assert "does not say" not in out
+    assert invoke(capsys, folder, "--encodings", encodings, "--output", again)[0] == 0
+    for first, second in zip(constants(made), constants(again), strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"version": "9"}', "nowhere", "absent"])
+def test_encodings_that_do_not_fit_are_one_message_and_leave_no_file(capsys, folder, tmp_path, content):
+    graph = accel_sim.quantize(accel_sim.load(folder / "float.onnx"), demo_data.calibration()[:8], "minmax")
+    text = accel_sim.write_encodings(graph)[0]
+    if content == "nowhere":
+        text = text.replace('"name": "', '"name": "nowhere/', 1)
+    file = tmp_path / "e.json"
+    if content != "absent":
+        file.write_text(text if content == "nowhere" else content)
+    options = ["--encodings", file, "--output", tmp_path / "q.onnx", "--export-float", tmp_path / "f.onnx"]
+    code, out, err = invoke(capsys, folder, *options)
+    assert (code, out, err.count("error:")) == (2, "", 1)
+    assert [f.name for f in tmp_path.iterdir()] == (["e.json"] if content != "absent" else [])
+    if content == "nowhere":
+        assert "no such tensor" in err
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--encodings", "e.json", "--calibration", "x.npz"],
+        ["--encodings", "e.json", "--recipe", "fast"],
+        ["--encodings", "e.json", "--set", "weights.bits=4"],
+        ["--encodings-version", "1.0.0"],
+        ["--format", "float"],
+        ["--export-float", "q.onnx"],
+    ],
+)
+def test_contradictions_are_usage_errors(capsys, folder, tmp_path, monkeypatch, options):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = invoke(capsys, folder, *options, "--output", "q.onnx")
+    assert (code, out) == (2, "")
+    assert err
     assert list(tmp_path.iterdir()) == []

@@ -15,6 +15,7 @@ from accel_sim.errors import Fault, InputError
 from accel_sim.ir import Graph, QuantParams, Tensor
 from accel_sim.quantization import Quantized
 from accel_sim.quantization.activation_grids import shares_grid
+from accel_sim.quantization.adjusted import reals
 from accel_sim.quantization.calibration import Calibration, samples
 from accel_sim.quantization.float_runner import FloatRunner
 from accel_sim.quantization.layers import Change, changed, weighted_nodes
@@ -155,14 +156,9 @@ class QuantizedNetwork:
         """The weights of an integer node, and its bias, as numbers."""
         node = next(n for n in self._integer.nodes if n.name == name)
         bias = self._integer.optional(node, 2)
-        return Change(_reals(self._integer.operand(node, 1)), None if bias is None else _reals(bias))
+        return Change(reals(self._integer.operand(node, 1)), None if bias is None else reals(bias))
 
 
 def _grid(tensor: Tensor) -> QuantParams:
     assert tensor.quant is not None
     return tensor.quant
-
-
-def _reals(tensor: Tensor) -> NDArray[np.float64]:
-    scale, zero = _grid(tensor).broadcast(len(tensor.shape))
-    return np.asarray(scale * (tensor.constant.astype(np.int64) - zero))

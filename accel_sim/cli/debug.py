@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from accel_sim import api
 from accel_sim.cli.files import output_files, read_npz
-from accel_sim.cli.options import json_option
+from accel_sim.cli.options import json_option, report_option
 from accel_sim.cli.output import publish
 from accel_sim.cli.progress import stage
 from accel_sim.errors import Fault, InputError
@@ -16,8 +16,10 @@ from accel_sim.errors import Fault, InputError
 
 @click.command("debug")
 @click.argument("model", metavar="FLOAT.onnx")
-@click.option("--calibration", required=True, metavar="X.npz", help="Real inputs, float32, for quantization.")
-@click.option("--inputs", metavar="X.npz", help="Inputs that networks are judged on.  [default: the calibration data]")
+@click.option("--calibration", required=True, metavar="X.npz|FOLDER", help="Real inputs, float32, for quantization.")
+@click.option(
+    "--inputs", metavar="X.npz|FOLDER", help="Inputs that networks are judged on.  [default: the calibration data]"
+)
 @click.option("--labels", metavar="Y.npz", help="The right class of each of the inputs: one array of integers.")
 @click.option("--recipe", default="standard", show_default=True, metavar="NAME|FILE.toml", help="What is debugged.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one key of the recipe.")
@@ -32,6 +34,7 @@ from accel_sim.errors import Fault, InputError
 )
 @click.option("--journal", metavar="FILE", help="Keeps every result, so that the flow resumes where it stopped.")
 @json_option
+@report_option
 def debug_command(
     model: str,
     calibration: str,
@@ -42,16 +45,17 @@ def debug_command(
     most_samples: int,
     journal: str | None,
     json_path: str | None,
+    report_path: str | None,
 ) -> int:
     """Find out where a quantized network loses accuracy, and what helps (figure 9 of the white paper)."""
     from accel_sim.analysis.debug import debug
     from accel_sim.quantization import get_recipe
 
-    with output_files((model, calibration, inputs, labels, recipe), json=json_path) as files:
+    with output_files((model, calibration, inputs, labels, recipe), json=json_path, report=report_path) as files:
         with stage(f"reading {model}"):
             graph = api.load(model)
-            data = read_npz(calibration)
-            judged = data if inputs is None else read_npz(inputs)
+            data = Path(calibration)
+            judged = data if inputs is None else Path(inputs)
         with stage("debugging") as advance:
             report = debug(
                 graph,

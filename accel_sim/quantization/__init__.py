@@ -1,7 +1,7 @@
 """Post-training quantization: float graphs become integer graphs (white paper, section 3)."""
 
-from accel_sim.quantization.pipeline import Quantized, quantize, quantize_with_report
-from accel_sim.quantization.quantization_report import LayerQuality, QuantizationReport, Step
+from accel_sim.quantization.pipeline import quantize, quantize_with_report
+from accel_sim.quantization.quantization_report import LayerQuality, QuantizationReport, Quantized, Step
 from accel_sim.quantization.recipe import (
     ActivationRecipe,
     BiasRecipe,

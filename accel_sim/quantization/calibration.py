@@ -6,13 +6,13 @@ Samples come one at a time, so memory does not grow with the amount of data.
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.errors import Fault, QuantizationError
 from accel_sim.ir import Graph, Tensor
+from accel_sim.quantization.calibration_files import file_batches, file_samples
 
 Sample = dict[str, NDArray[np.float32]]
 """One run's inputs by name: float32, stored layout, exactly the shapes of the graph."""
@@ -21,7 +21,7 @@ Batch = NDArray[Any] | Mapping[str, NDArray[Any]]
 Calibration = Batch | Iterable[Batch] | str | Path
 """Float arrays in the file's own layout (NCHW for ONNX) whose first axis is any multiple of the input's: an array (for
 a graph with one input), a dictionary by input name, an iterable of either, the path of an .npz file, or of a folder of
-.npy files, each an array, taken in the order of their names."""
+.npy files (each an array) or .npz files, taken in the order of their names."""
 
 
 def samples(graph: Graph, calibration: Calibration) -> Iterator[Sample]:
@@ -32,7 +32,7 @@ def samples(graph: Graph, calibration: Calibration) -> Iterator[Sample]:
             names, shapes, types that are not float, NaN or infinite values.
     """
     empty = True
-    for number, batch in enumerate(_batches(calibration)):
+    for number, batch in enumerate(_batches(graph, calibration)):
         arrays = _named(graph, batch)
         faults = [f for name, array in arrays.items() for f in _array_faults(graph, name, array)]
         faults += [Fault("calibration", n, "every input needs data") for n in graph.inputs if n not in arrays]
@@ -47,6 +47,8 @@ def samples(graph: Graph, calibration: Calibration) -> Iterator[Sample]:
 
 def sample_count(graph: Graph, calibration: Calibration) -> int | None:
     """How many runs `samples` yields, None where only reading the stream could tell."""
+    if isinstance(calibration, str | Path):
+        return file_samples(Path(calibration), _lengths(graph))
     try:
         if isinstance(calibration, np.ndarray):
             return len(calibration) // max(1, graph.tensors[graph.inputs[0]].shape[0])
@@ -57,10 +59,9 @@ def sample_count(graph: Graph, calibration: Calibration) -> int | None:
     return None
 
 
-def _batches(calibration: Calibration) -> Iterator[Any]:
+def _batches(graph: Graph, calibration: Calibration) -> Iterator[Any]:
     if isinstance(calibration, str | Path):
-        path = Path(calibration)
-        yield from map(_load_npy, sorted(path.glob("*.npy"))) if path.is_dir() else [load_npz(path)]
+        yield from file_batches(Path(calibration), _lengths(graph))
     elif isinstance(calibration, np.ndarray | Mapping):
         yield calibration
     elif isinstance(calibration, Iterable):
@@ -70,28 +71,9 @@ def _batches(calibration: Calibration) -> Iterator[Any]:
         raise QuantizationError("quantization", [Fault("calibration", type(calibration).__name__, rule)])
 
 
-def load_npz(path: Path) -> dict[str, NDArray[Any]]:
-    """All arrays of an .npz file.
-
-    Raises:
-        QuantizationError: a file that is missing, damaged, of another kind, or holds Python objects.
-    """
-    try:
-        with path.open("rb") as file:  # np.load leaves a damaged file open
-            content = np.load(file, allow_pickle=False)
-            if isinstance(content, np.ndarray):
-                raise ValueError("holds one array without a name")
-            return {name: content[name] for name in content.files}
-    except (OSError, ValueError, EOFError, BadZipFile, KeyError, NotImplementedError) as error:
-        fault = Fault(str(path), str(error) or type(error).__name__, "is a readable .npz file of named arrays")
-        raise QuantizationError("quantization", [fault]) from None
-
-
-def _load_npy(path: Path) -> NDArray[Any]:
-    try:
-        return np.asarray(np.load(path, allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
-        raise QuantizationError("quantization", [Fault(str(path), str(error), "is a readable .npy file")]) from None
+def _lengths(graph: Graph) -> dict[str, int]:
+    """Rows of one sample, by input."""
+    return {n: (file_shape(graph.tensors[n])[:1] or (1,))[0] for n in graph.inputs}
 
 
 def _named(graph: Graph, batch: Any) -> dict[str, Any]:
@@ -120,9 +102,10 @@ def _array_faults(graph: Graph, name: str, array: Any) -> Iterator[Fault]:
 
 
 def _infinite(array: NDArray[Any]) -> int:
-    """How many values float32 cannot hold."""
+    """How many values float32 cannot hold, a row at a time: the array may be a mapped file."""
     with np.errstate(over="ignore"):
-        return int(np.count_nonzero(~np.isfinite(array.astype(np.float32, copy=False))))
+        rows = array if array.ndim > 1 else array[np.newaxis]
+        return sum(int(np.count_nonzero(~np.isfinite(r.astype(np.float32, copy=False)))) for r in rows)
 
 
 def file_shape(tensor: Tensor) -> tuple[int, ...]:

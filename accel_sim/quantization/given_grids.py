@@ -15,12 +15,12 @@ import numpy as np
 from accel_sim.errors import Fault, GraphError, QuantizationError
 from accel_sim.ir import Graph, Node, QuantParams
 from accel_sim.quantization.activation_grids import assign_grids, observed_tensors
+from accel_sim.quantization.adjusted import adjusted_graph
 from accel_sim.quantization.affine_grid import AffineGrid
 from accel_sim.quantization.checks import graph_faults
 from accel_sim.quantization.integer_graph import IntegerForm
 from accel_sim.quantization.layers import channel_axis, weighted_nodes
-from accel_sim.quantization.pipeline import Quantized
-from accel_sim.quantization.quantization_report import LayerQuality, QuantizationReport, Step, grid_text
+from accel_sim.quantization.quantization_report import LayerQuality, QuantizationReport, Quantized, Step, grid_text
 from accel_sim.quantization.recipe import Recipe
 from accel_sim.quantization.weights import QuantizedWeights
 from accel_sim.transforms import run_passes
@@ -75,7 +75,8 @@ def quantize_on_grids(graph: Graph, grids: Mapping[str, QuantParams], label: str
     layers = tuple(
         LayerQuality(node.name, node.op.name, grid_text(made, node), (), 1.0, 0.0) for node in weighted_nodes(made)
     )
-    return Quantized(made, QuantizationReport(label, (step,), (), 0, layers), graph)
+    report = QuantizationReport(label, (step,), (), 0, layers)
+    return Quantized(made, report, graph, adjusted_graph(graph, made))
 
 
 def _missing(graph: Graph, grids: Mapping[str, QuantParams]) -> Iterator[Fault]:

@@ -68,6 +68,24 @@ class QuantizationReport:
     layers: tuple[LayerQuality, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class Quantized:
+    """The result of `quantize_with_report`.
+
+    Attributes:
+        graph: the integer graph.
+        report: what was done.
+        reference: the float graph that the integer graph approximates node by node: canonical, equalized, absorbed.
+        adjusted: the float graph with the weights that the codes stand for and with corrected biases: encodings of
+            `graph` and this one together say all of it.
+    """
+
+    graph: Graph
+    report: QuantizationReport
+    reference: Graph
+    adjusted: Graph
+
+
 def signal_to_noise(
     reference: FloatRunner, candidate: FloatRunner, samples: Iterable[Sample], nodes: Sequence[Node]
 ) -> dict[str, float]:

@@ -277,7 +277,8 @@ class Recipe:
     def equalizes(self) -> bool:
         """Whether layers are equalized."""
         when = self.equalization.when
-        return when is When.ALWAYS or (when is When.PER_TENSOR and not self.weights.per_channel)
+        per_tensor = not self.weights.per_channel or any(v.per_channel is False for v in self.layers.values())
+        return when is When.ALWAYS or (when is When.PER_TENSOR and per_tensor)
 
     def weights_of(self, node: str) -> WeightRecipe:
         """The grids of the weights of one node."""

@@ -8,15 +8,21 @@ each gets coarser: that is the price, and the report shows it. A group in which 
 
 from collections.abc import Mapping
 
-from accel_sim.ir import Add, Concat, Graph, QuantParams
+from accel_sim.ir import Add, Concat, Graph, Operator, QuantParams
 from accel_sim.quantization.activation_grids import activation_scheme, observed_tensors, shares_grid
 from accel_sim.quantization.affine_grid import grid_of_range
 from accel_sim.quantization.recipe import ActivationRecipe, Tie
 
+_TYING: Mapping[Tie, tuple[type[Operator], ...]] = {
+    Tie.NONE: (),
+    Tie.CONCAT: (Concat,),
+    Tie.CONCAT_AND_ADD: (Concat, Add),
+}
+
 
 def tied_groups(graph: Graph, tie: Tie) -> list[frozenset[str]]:
     """The groups of float activations, of two or more, that will share a grid."""
-    kinds = {Tie.NONE: (), Tie.CONCAT: (Concat,), Tie.CONCAT_AND_ADD: (Concat, Add)}[tie]
+    kinds = _TYING[tie]
     group = {t.name: {t.name} for t in graph.activations() if t.element.is_float}
     tying: set[str] = set()
     for node in graph.nodes:
@@ -49,6 +55,32 @@ def tie_grids(
         shared = grid_of_range(low, high, activation_scheme(recipe, has_negative=low < 0)).params()
         tied |= dict.fromkeys(members, shared)
     return tied
+
+
+def tie_note(group: frozenset[str], own: Mapping[str, QuantParams], shared: Mapping[str, QuantParams]) -> str:
+    """A group, and how much coarser each grid has become."""
+    members = sorted(n for n in own if n in group)
+    factors = [f"{n} {shared[n].scale[0] / own[n].scale[0]:.3g}" for n in members]
+    return f"one grid, coarser by: {', '.join(factors)}"
+
+
+def spared_requantizations(
+    graph: Graph, tie: Tie, own: Mapping[str, QuantParams], shared: Mapping[str, QuantParams]
+) -> int:
+    """Operands of tied operators that lie on their result's grid now and did not before."""
+    kinds = _TYING[tie]
+    before, after = _bases(graph, own), _bases(graph, shared)
+    pairs = [(i, n.outputs[0]) for n in graph.nodes if isinstance(n.op, kinds) for i in n.inputs if i in before]
+    return sum(before[i] != before[o] and after[i] == after[o] for i, o in pairs if o in before)
+
+
+def _bases(graph: Graph, own: Mapping[str, QuantParams]) -> dict[str, QuantParams]:
+    """The grids of observed tensors, and of those that share an operand's."""
+    grids = dict(own)
+    for node in graph.nodes:
+        if shares_grid(node.op) and node.inputs[0] in grids:
+            grids[node.outputs[0]] = grids[node.inputs[0]]
+    return grids
 
 
 def _limit(grid: QuantParams, code: int) -> float:

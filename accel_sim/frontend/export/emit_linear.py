@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_sim.frontend.encodings.names import is_turned
 from accel_sim.frontend.export.layout import IOHW, NCHW, OIHW, Order, stored_order
 from accel_sim.frontend.export.values import InexpressibleError, Values
 from accel_sim.ir import Conv2D, ElementType, FullyConnected, MatMul, Node, QuantParams, Tensor, TransposeConv2D
@@ -20,7 +21,7 @@ def emit_convolution(values: Values, node: Node, op: Conv2D) -> None:
     """Conv, or ConvInteger."""
     x, w, y = values.graph.operand(node, 0), values.graph.operand(node, 1), values.graph.result(node)
     attributes = window_attributes(op, w)
-    if y.quant is None:
+    if y.quant is None and not values.is_float:
         _emit_accumulators(values, node, "ConvInteger", (NCHW, OIHW, NCHW), **attributes)
         return
     operands = [values.read(x, NCHW), _read_weights(values, node, OIHW), *_bias(values, node)]
@@ -46,11 +47,12 @@ def emit_transposed_convolution(values: Values, node: Node, op: TransposeConv2D)
 def emit_fully_connected(values: Values, node: Node, op: FullyConnected) -> None:
     """Gemm of rows of K, reshaped to the result's shape."""
     w, y = values.graph.operand(node, 1), values.graph.result(node)
-    if y.quant is None:
+    if y.quant is None and not values.is_float:
         raise InexpressibleError(node, "a raw accumulator", "a fully connected layer's result has a grid")
     rows = _rows(values, values.graph.operand(node, 0), w.shape[1])
-    operands = [rows, _read_weights(values, node, stored_order(2)), *_bias(values, node)]
-    result = values.operator(node, "Gemm", operands, transB=1)
+    turned = values.is_float and is_turned(w)  # as its file has it
+    operands = [rows, _read_weights(values, node, (1, 0) if turned else stored_order(2)), *_bias(values, node)]
+    result = values.operator(node, "Gemm", operands, transB=int(not turned))
     if len(y.shape) == 2:
         values.write(y, result, stored_order(2), op.activation)
         return
@@ -66,7 +68,7 @@ def emit_matmul(values: Values, node: Node, op: MatMul) -> None:
         matrix_order(len(t.shape), transposed=flag) for t, flag in ((a, op.transpose_a), (b, op.transpose_b))
     )
     plain = stored_order(len(y.shape))
-    if y.quant is None:
+    if y.quant is None and not values.is_float:
         _emit_accumulators(values, node, "MatMulInteger", (*orders, plain))
         return
     operands = [values.read(a, orders[0]), values.read(b, orders[1])]
@@ -137,7 +139,10 @@ def bias_codes(values: Values, node: Node) -> NDArray[np.int32] | None:
 
 def _bias(values: Values, node: Node) -> list[str]:
     """The bias as an operand list of length 0 or 1."""
-    codes, bias = bias_codes(values, node), values.graph.optional(node, 2)
+    bias = values.graph.optional(node, 2)
+    if values.is_float:
+        return [] if bias is None else [values.read(bias)]
+    codes = bias_codes(values, node)
     if codes is None or bias is None:
         return []
     x, w = values.graph.operand(node, 0).quant, values.graph.operand(node, 1).quant

@@ -29,6 +29,7 @@ class ModelBuilder:
         self.opset = opset
         self._taken = set(reserved)
         self._titles = set(titles)
+        self._named: set[str] = set()
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self.nodes: list[Any] = []
         self.initializers: list[Any] = []
@@ -54,6 +55,18 @@ class ModelBuilder:
         made = helper.make_node(plain, list(inputs), [result], name=name, domain=domain or None, **attributes)
         self.nodes.append(made)
         return result
+
+    def named(self, value: str, name: str) -> str:
+        """The value under a name of its own: its node's result is renamed if nothing has read it, else copied."""
+        made = self.nodes[-1] if self.nodes else None
+        if made is None or list(made.output) != [value] or value in self._named:
+            return self.node("Identity", [value], wish=name, output=self._own(name))
+        made.output[0] = self._own(name)
+        return name
+
+    def _own(self, name: str) -> str:
+        self._named.add(name)
+        return name
 
     def constant(self, values: NDArray[np.generic], wish: str) -> str:
         """An initializer with these contents; equal contents share one."""

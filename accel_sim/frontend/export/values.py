@@ -31,7 +31,13 @@ class InexpressibleError(AccelSimError):
 
 
 class Values:
-    """The tensors of one graph as values of one ONNX model."""
+    """The tensors of one graph as values of one ONNX model.
+
+    Attributes:
+        is_float: whether results without grid are real values; otherwise they are accumulators or indices.
+    """
+
+    is_float = False
 
     def __init__(self, graph: Graph, builder: ModelBuilder, orders: dict[str, Order], *, free_batch: bool) -> None:
         """`free_batch`: the first axis of every activation is 1 and may be any number in the file."""

@@ -40,7 +40,7 @@ def written(graph: Graph, form: Form, path: str | Path | None) -> bytes:
     Raises:
         UnsupportedModelError: listing everything that the form cannot say. OSError: `path` cannot be written.
     """
-    faults = list(_graph_faults(graph))
+    faults = [*_grid_faults(graph), *operator_faults(graph, form)]
     if faults:
         raise UnsupportedModelError(f"graph {graph.name!r} as {form.name}", faults)
     content = serialized(graph, form)
@@ -102,14 +102,18 @@ def _plain_type(graph: Graph, name: str) -> ElementType:
     return _plain_type(graph, maker.inputs[0]) if maker is not None and moved else graph.tensors[name].element
 
 
-def _graph_faults(graph: Graph) -> Iterator[Fault]:
+def _grid_faults(graph: Graph) -> Iterator[Fault]:
     for tensor in graph.activations():
         if tensor.element.is_float:
             yield Fault(f"tensor {tensor.name!r}", "float32", "every tensor is an integer one", "quantize the graph")
         elif tensor.quant is not None and (tensor.quant.is_per_channel or tensor.quant.bits > 16):
             yield Fault(f"tensor {tensor.name!r}", _grid_text(tensor), "activations have one grid of at most 16 bits")
+
+
+def operator_faults(graph: Graph, form: Form) -> Iterator[Fault]:
+    """The operators that a form lacks, and outputs that are not computed."""
     for node in graph.nodes:
-        if type(node.op) not in EMITTERS:
+        if type(node.op) not in form.emitters:
             yield Fault(node.where, node.op.name, "is an operator of ONNX")
     for name in graph.outputs:
         if name in graph.inputs or graph.tensors[name].is_constant:

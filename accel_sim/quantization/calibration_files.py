@@ -1,0 +1,180 @@
+"""Calibration data in files, a few samples at a time: memory does not grow with a file.
+
+1. An .npz file: the rows of all its arrays, read one after the other from the archive, compressed or not. Arrays that
+   have no rows in a row (Fortran order, numbers without axes), and those of different lengths, are read whole.
+2. A folder of .npy and .npz files, in the order of their names. An .npy file is mapped, not read.
+"""
+
+import math
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel_sim.errors import Fault, QuantizationError
+
+_AT_ONCE = 16
+"""Samples of one batch."""
+_DAMAGED = (OSError, ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+@dataclass(frozen=True)
+class _Header:
+    """What an .npy file says of its array."""
+
+    shape: tuple[int, ...]
+    is_fortran: bool
+    dtype: np.dtype[Any]
+
+    @classmethod
+    def read(cls, file: IO[bytes]) -> "_Header | None":
+        """From the beginning of a file; None for a version that is not known."""
+        reader = _READERS.get(np.lib.format.read_magic(file))
+        return None if reader is None else cls(*reader(file))
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether the array can be read row by row."""
+        return bool(self.shape) and not self.is_fortran and not self.dtype.hasobject
+
+
+def file_batches(path: Path, lengths: Mapping[str, int]) -> Iterator[Any]:
+    """The arrays of a file or of a folder, batch by batch.
+
+    Args:
+        path: of an .npz file or a folder.
+        lengths: rows of one sample by array name; of other arrays one.
+
+    Raises:
+        QuantizationError: a file that is missing, damaged, of another kind, or holds Python objects; a folder of none.
+    """
+    if not path.is_dir():
+        yield from _npz_batches(path, lengths)
+        return
+    files = _members(path)
+    if not files:
+        rule = "holds .npy or .npz files"
+        raise QuantizationError("quantization", [Fault(str(path), "a folder without any", rule)])
+    for file in files:
+        if file.suffix == ".npy":
+            yield _mapped(file)
+        else:
+            yield from _npz_batches(file, lengths)
+
+
+def file_samples(path: Path, lengths: Mapping[str, int]) -> int | None:
+    """How many samples a file or a folder holds; None where only reading it could tell."""
+    try:
+        if not path.is_dir():
+            return _npz_samples(path, lengths)
+        counts = [_npy_rows(f) if f.suffix == ".npy" else _npz_samples(f, lengths) for f in _members(path)]
+    except _DAMAGED:
+        return None
+    per_sample = next(iter(lengths.values()), 1)
+    known = [c for c in counts if c is not None]
+    if len(known) < len(counts):
+        return None
+    return sum(c // per_sample if f.suffix == ".npy" else c for c, f in zip(known, _members(path), strict=True))
+
+
+def _members(folder: Path) -> list[Path]:
+    return sorted(f for f in folder.iterdir() if f.suffix in (".npy", ".npz"))
+
+
+def load_npz(path: Path) -> dict[str, NDArray[Any]]:
+    """All arrays of an .npz file.
+
+    Raises:
+        QuantizationError: a file that is missing, damaged, of another kind, or holds Python objects.
+    """
+    try:
+        with path.open("rb") as file:  # np.load leaves a damaged file open
+            content = np.load(file, allow_pickle=False)
+            if isinstance(content, np.ndarray):
+                raise ValueError("holds one array without a name")
+            return {name: content[name] for name in content.files}
+    except _DAMAGED as error:
+        raise _damaged(path, error, "is a readable .npz file of named arrays") from None
+
+
+def _npz_batches(path: Path, lengths: Mapping[str, int]) -> Iterator[dict[str, NDArray[Any]]]:
+    try:
+        headers = _headers(path)
+    except _DAMAGED as error:
+        raise _damaged(path, error, "is a readable .npz file of named arrays") from None
+    total = _samples_of(headers, lengths)
+    if total is None:
+        yield load_npz(path)
+        return
+    try:
+        with ExitStack() as stack:
+            archive = stack.enter_context(zipfile.ZipFile(path))
+            files = {name: stack.enter_context(archive.open(f"{name}.npy")) for name in headers}
+            for file in files.values():
+                _Header.read(file)
+            for start in range(0, total, _AT_ONCE):
+                count = min(_AT_ONCE, total - start)
+                yield {n: _rows(files[n], h, count * lengths.get(n, 1)) for n, h in headers.items() if h is not None}
+    except _DAMAGED as error:
+        raise _damaged(path, error, "is a readable .npz file of named arrays") from None
+
+
+def _headers(path: Path) -> dict[str, _Header | None]:
+    found = {}
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if not name.endswith(".npy"):
+                raise ValueError(f"holds {name!r}, which is no array")
+            with archive.open(name) as file:
+                found[name.removesuffix(".npy")] = _Header.read(file)
+    return found
+
+
+def _samples_of(headers: Mapping[str, _Header | None], lengths: Mapping[str, int]) -> int | None:
+    """Samples of arrays that all have equally many, in rows; None for any others."""
+    if not all(h is not None and h.has_rows for h in headers.values()):
+        return None
+    counts = [divmod(h.shape[0], lengths.get(name, 1) or 1) for name, h in headers.items() if h is not None]
+    even = len({count for count, _ in counts}) == 1 and not any(rest for _, rest in counts)
+    return counts[0][0] if even and counts[0][0] else None
+
+
+def _npz_samples(path: Path, lengths: Mapping[str, int]) -> int | None:
+    try:
+        headers = _headers(path)
+    except _DAMAGED:
+        return None
+    return _samples_of({n: h for n, h in headers.items() if n in lengths} or headers, lengths)
+
+
+def _npy_rows(path: Path) -> int | None:
+    with path.open("rb") as file:
+        header = _Header.read(file)
+    return header.shape[0] if header is not None and header.shape else None
+
+
+def _rows(file: IO[bytes], header: _Header, count: int) -> NDArray[Any]:
+    shape = (count, *header.shape[1:])
+    size = math.prod(shape) * header.dtype.itemsize
+    content = file.read(size)
+    if len(content) < size:
+        raise EOFError("ends in the middle of an array")
+    return np.frombuffer(content, header.dtype).reshape(shape)
+
+
+def _mapped(path: Path) -> NDArray[Any]:
+    try:
+        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    except _DAMAGED as error:
+        raise _damaged(path, error, "is a readable .npy file") from None
+
+
+def _damaged(path: Path, error: Exception, rule: str) -> QuantizationError:
+    return QuantizationError("quantization", [Fault(str(path), str(error) or type(error).__name__, rule)])
