@@ -1,6 +1,7 @@
 """The debugging flow: what it finds in networks whose fault is known."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from accel_sim.errors import InputError
 from accel_sim.ir import RELU, Add, Conv2D, Graph
 from accel_sim.quantization import get_recipe, quantize_with_report
 from accel_sim.reference import evaluate_fake_quant, evaluate_float
+from accel_sim.report.html import to_html
 from accel_sim.report.json_form import to_json
 from accel_sim.report.terminal.pages import to_text
 
@@ -131,6 +133,53 @@ def test_the_page_and_the_document_tell_the_same() -> None:
         assert part in text
     assert document["schema"] == "accel-sim/debug/1"
     assert len(document["trials"]) == len(report.trials)
+
+
+def test_the_suggestion_is_the_best_cure_and_its_effect() -> None:
+    report = flow(graph=uneven())
+    assert report.suggestion == report.cures[0]
+    text = to_text(report, 200)
+    before, after = report.everything.signal_to_noise_db, report.cures[0].score.signal_to_noise_db
+    assert f"suggested: equalization.when=always: from {before:.1f} to {after:.1f} dB" in text
+    helpless = replace(report, cures=(replace(report.cures[0], score=report.everything),))
+    assert helpless.suggestion is None
+    assert "no change of the recipe that was tried helps" in to_text(helpless, 200)
+
+
+def test_the_page_shows_channels_quantizers_and_cures() -> None:
+    report = flow(graph=uneven())
+    html = to_html(report)
+    assert html == to_html(report)
+    assert html.count("<svg") == 1 + len(report.channels)
+    for trial in report.trials:
+        assert html.count(trial.quantizer.name) >= 2  # in the table, and where a pointer rests
+    five = report.channels[0]
+    numbers = (five.minimum, five.first_quartile, five.median, five.third_quartile, five.maximum)
+    for channel in range(12):
+        assert f"channel {channel}\n{' · '.join(f'{v[channel]:.4g}' for v in numbers)}</title>" in html
+    assert "Suggested: equalization.when=always" in html
+
+
+def test_the_command_writes_the_page_and_takes_folders(capsys, tmp_path) -> None:
+    (tmp_path / "float.onnx").write_bytes(demo_data.network_bytes())
+    (tmp_path / "digits").mkdir()
+    np.save(tmp_path / "digits" / "0.npy", demo_data.calibration()[:16])
+    arguments = ["debug", tmp_path / "float.onnx", "--calibration", tmp_path / "digits", "--recipe", "minmax"]
+    assert run([str(a) for a in [*arguments, "--report", tmp_path / "r.html"]]) == 0
+    page = (tmp_path / "r.html").read_text()
+    assert "Weights of" in page
+    assert "sanity check" in page
+    assert capsys.readouterr().out
+
+
+def test_the_command_without_data_or_with_damaged_data_is_one_message(capsys, tmp_path) -> None:
+    (tmp_path / "float.onnx").write_bytes(demo_data.network_bytes())
+    (tmp_path / "x.npz").write_bytes(b"PK\x03\x04 nothing")
+    arguments = ["debug", tmp_path / "float.onnx", "--report", tmp_path / "r.html", "--calibration"]
+    for data_path in ("x.npz", "absent.npz"):
+        assert run([str(a) for a in [*arguments, tmp_path / data_path]]) == 2
+        assert capsys.readouterr().err.count("error:") == 1
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["float.onnx", "x.npz"]
 
 
 def test_the_command(capsys, tmp_path) -> None:

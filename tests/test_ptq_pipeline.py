@@ -470,9 +470,49 @@ def test_the_report_tells_the_steps_in_order_and_their_effect() -> None:
     assert [step.name for step in report.steps] == names
     assert report.stages == ("before equalization", *names[1:])
     assert [layer.weights for layer in report.layers] == ["6 bits per tensor"] * 4
-    assert all(len(layer.signal_to_noise_db) == 3 for layer in report.layers)
-    after = [layer.signal_to_noise_db for layer in report.layers]
-    assert np.median([b for _, b, _ in after]) > np.median([a for a, _, _ in after])
+    assert all(len(layer.signal_to_noise_db) == 4 for layer in report.layers)
+    plain, equalized, corrected, _ = np.median([layer.signal_to_noise_db for layer in report.layers], axis=0)
+    assert plain + 3 < equalized < corrected
+    assert any("float network's results against those before" in note for note in report.steps[0].notes)
+
+
+def test_every_stage_is_measured_as_a_small_reference_measures_it() -> None:
+    recipe = get_recipe("minmax", ("rounding.method=adaround", "rounding.iterations=50", "weights.bits=4"))
+    graph, inputs = inverted_residual(), data(8)
+    made = quantize_with_report(graph, inputs, recipe)
+    assert made.report.stages == ("weight ranges", "AdaRound", "activation ranges")
+    last = made.graph.nodes[-1]
+    exact = outputs(graph, inputs)
+    nearest = changed(graph, {n: Change(weight=w.reals) for n, w in nearest_weights(graph, recipe).items()})
+    fake = evaluate_fake_quant(made.graph, {"x": inputs.transpose(0, 2, 3, 1)})["y"]
+    got = [outputs(nearest, inputs), outputs(made.adjusted, inputs), fake]
+    expected = [10 * np.log10(np.square(exact).sum() / np.square(g - exact).sum()) for g in got]
+    (quality,) = (layer for layer in made.report.layers if layer.node == last.name)
+    np.testing.assert_allclose(quality.signal_to_noise_db[:2], expected[:2], atol=0.01)
+    assert quality.signal_to_noise_db[2] == pytest.approx(expected[2], abs=0.3)  # biases are rounded there too
+
+
+def test_removed_caps_and_absorption_tell_how_far_the_float_results_move() -> None:
+    recipe = get_recipe("minmax", ("equalization.when=always", "equalization.relu6=remove"))
+    made = quantize_with_report(inverted_residual(), data(8), recipe)
+    exact, other = outputs(inverted_residual(), data(8)), outputs(made.reference, data(8))
+    expected = 10 * np.log10(np.square(exact).sum() / np.square(other - exact).sum())
+    (note,) = (n for n in made.report.steps[0].notes if "against those before" in n)
+    assert float(note.split(": ")[1].split(" ")[0]) == pytest.approx(expected, abs=0.1)
+
+
+def test_where_equalization_can_do_nothing_it_says_so_and_why() -> None:
+    graph = CASES["conv_relu"]()
+    recipe = get_recipe("minmax", ("equalization.when=always",))
+    step, *_ = quantize_with_report(graph, calibration_for(graph), recipe).report.steps
+    assert step.summary.startswith("nothing changed: no layer feeds one other layer")
+    assert step.notes == ("node_y: it makes a result of the network",)
+
+
+def test_equalization_is_on_where_single_layers_have_one_grid_per_tensor() -> None:
+    recipe = get_recipe("fast", ('layers."*".per_channel=false',))
+    assert recipe.equalizes
+    assert not get_recipe("fast").equalizes
 
 
 def test_a_folder_of_arrays_is_calibration_data(tmp_path) -> None:

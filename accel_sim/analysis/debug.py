@@ -97,6 +97,13 @@ class DebugReport:
         return self.wide.signal_to_noise_db >= SANE_DB
 
     @property
+    def suggestion(self) -> Cure | None:
+        """The cure that helps most; None if none does."""
+        best = self.cures[0] if self.cures else None
+        helps = best is not None and best.score.signal_to_noise_db > self.everything.signal_to_noise_db
+        return best if helps else None
+
+    @property
     def worse_kind(self) -> Kind:
         """Which quantizers alone make more noise."""
         weights_lose = self.weights.signal_to_noise_db <= self.activations.signal_to_noise_db

@@ -8,7 +8,7 @@ import click
 
 from accel_sim import api
 from accel_sim.cli.files import OutputFile, output_files, save_bytes
-from accel_sim.cli.options import json_option
+from accel_sim.cli.options import json_option, report_option
 from accel_sim.cli.output import publish
 from accel_sim.cli.progress import stage
 
@@ -65,6 +65,7 @@ _DEFAULT_RECIPE = "standard"
     help="Write the float network that the encodings belong to: equalized, weights as rounded, biases corrected.",
 )
 @json_option
+@report_option
 def quantize_command(
     model: str,
     calibration: str | None,
@@ -77,6 +78,7 @@ def quantize_command(
     encodings_version: str | None,
     export_float: str | None,
     json_path: str | None,
+    report_path: str | None,
 ) -> int:
     """Quantize a float network after training, and write it for ONNX Runtime and for this simulator."""
     _refuse_contradictions(encodings, {"--calibration": calibration, "--recipe": recipe, "--set": overrides})
@@ -87,6 +89,7 @@ def quantize_command(
         "export-encodings": export_encodings,
         "export-float": export_float,
         "json": json_path,
+        "report": report_path,
     }
     with output_files((model, calibration, recipe, encodings), **outputs) as files:
         if encodings is None:

@@ -43,6 +43,11 @@ def about_section(provenance: Provenance, count: int) -> Section:
     return Section("Provenance", tables=tuple(tables))
 
 
+def versions_table() -> Table:
+    """The versions of what computed a report."""
+    return facts("What the figures depend on", _versions())
+
+
 def _versions() -> list[tuple[str, str]]:
     found = {"accel-sim": __version__, "Python": platform.python_version()}
     found |= {name: version(name) for name in ("numpy", "numba", "matplotlib")}

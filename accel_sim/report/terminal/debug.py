@@ -21,7 +21,7 @@ def debug_page(report: DebugReport) -> Group:
     return page(
         Text(f"{report.model}   recipe {report.recipe} · {samples(report.samples)}", "bold"),
         _overview(report),
-        Text(_verdict(report)),
+        Text(verdict_text(report)),
         Text(
             f"each quantizer alone, the noisiest {min(_MOST_TRIALS, len(report.trials))} of {len(report.trials)}", "dim"
         ),
@@ -29,6 +29,7 @@ def debug_page(report: DebugReport) -> Group:
         *(_box_plots(ranges) for ranges in report.channels[:1]),
         Text("cures, the best first", "dim") if report.cures else None,
         _cures(report) if report.cures else None,
+        Text(suggestion_text(report)) if report.cures else None,
     )
 
 
@@ -54,11 +55,27 @@ def _overview(report: DebugReport) -> FittedTable:
     return FittedTable(_columns(report, Column("Network", Side.LEFT)), table)
 
 
-def _verdict(report: DebugReport) -> str:
+def verdict_text(report: DebugReport) -> str:
+    """What the flow found, as a phrase."""
     if not report.is_sane:
         return "sanity check failed: the network differs from the float one even with 32-bit quantizers"
     kind = "weights" if report.worse_kind is Kind.WEIGHTS else "activations"
     return f"sanity check passed; most of the noise comes from the {kind}"
+
+
+def suggestion_text(report: DebugReport) -> str:
+    """The cure that helps most, and its effect; that none helps, or "" where none was tried."""
+    best, before = report.suggestion, report.everything
+    if best is None:
+        return "no change of the recipe that was tried helps" if report.cures else ""
+    text = f"suggested: {best.change}: {_effect(before.signal_to_noise_db, best.score.signal_to_noise_db, 'dB')}"
+    if before.accuracy is None or best.score.accuracy is None:
+        return f"{text}, agreement {percent(before.agreement)} to {percent(best.score.agreement)}"
+    return f"{text}, accuracy {percent(before.accuracy)} to {percent(best.score.accuracy)}"
+
+
+def _effect(before: float, after: float, unit: str) -> str:
+    return f"from {decibel(before)} to {decibel(after)} {unit}"
 
 
 def _trials(report: DebugReport) -> FittedTable:
