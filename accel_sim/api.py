@@ -58,6 +58,28 @@ def load(source: str | os.PathLike[str] | bytes) -> Graph:
     return replace(read(path), name=path.stem)  # a file names its graph "main" at best
 
 
+def load_without_weights(source: str | os.PathLike[str] | bytes) -> tuple[Graph, tuple[str, ...]]:
+    """An ONNX file that lacks weights, as a Graph of the right shapes, and the names of what it lacks.
+
+    Missing are weights whose file beside the model is, initializers without data, and graph inputs in the place of
+    weights. Something stands in for each: `compile` and the time of the program mean something, what it computes does
+    not. A file that lacks nothing is as `load` has it.
+
+    Args:
+        source: an .onnx file, or its bytes.
+
+    Raises:
+        ModelError: as `load`, for everything that is wrong besides.
+    """
+    from accel_sim.frontend import load_without_weights as read
+
+    if isinstance(source, bytes):
+        return read(source)
+    path = Path(source)
+    graph, missing = read(path)
+    return replace(graph, name=path.stem), missing
+
+
 def quantize(
     graph: Graph,
     calibration: "Calibration | None" = None,

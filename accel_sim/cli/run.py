@@ -1,10 +1,13 @@
 """accel-sim run."""
 
+from collections.abc import Mapping
+
 import click
 
 from accel_sim import api
 from accel_sim.analysis.topology import is_topology, time_topology
-from accel_sim.cli.files import output_files, save_arrays
+from accel_sim.analysis.weightless import Weightless, time_weightless
+from accel_sim.cli.files import OutputFile, output_files, save_arrays
 from accel_sim.cli.options import (
     hardware_of,
     input_options,
@@ -18,7 +21,9 @@ from accel_sim.cli.options import (
 )
 from accel_sim.cli.output import publish
 from accel_sim.cli.progress import stage
+from accel_sim.errors import ModelError
 from accel_sim.hardware import AcceleratorConfig
+from accel_sim.ir import Graph
 from accel_sim.report.run_report import RunReport
 from accel_sim.sim.result import Level
 
@@ -59,13 +64,14 @@ def run_command(
 ) -> int:
     """Run a quantized MODEL on the simulated accelerator.
 
-    MODEL may also be a SCALE-Sim topology (.csv): shapes without weights, for which there are cycles only.
+    MODEL may also be a SCALE-Sim topology (.csv), or an ONNX file whose weights are missing: shapes without weights,
+    for which there are cycles only.
     """
     hardware = hardware_of(hw, overrides)
+    given = {"--inputs": inputs_path, "--output": output, "--vcd": vcd}
+    outputs = {"trace": trace, "json": json_path, "report": report_path}
     if is_topology(model):
-        given = {"--inputs": inputs_path, "--profile": profile, "--output": output, "--vcd": vcd}
-        outputs = {"trace": trace, "json": json_path, "report": report_path}
-        return _time_topology(model, hw, hardware, outputs, _meaningless(given, level))
+        return _time_topology(model, hw, hardware, outputs, _meaningless({**given, "--profile": profile}, level))
     if trace and not Level(level).timed:
         raise click.UsageError(f"--trace: level {level} models no time")
     if vcd is None and (vcd_layer, vcd_tile, vcd_cycles) != (None, None, None):
@@ -74,7 +80,9 @@ def run_command(
         (model, inputs_path, hw), output=output, trace=trace, vcd=vcd, json=json_path, report=report_path
     ) as files:
         with stage(f"reading {model}"):
-            graph = api.load(model)
+            graph = _load(model)
+            if isinstance(graph, Weightless):
+                return _time_weightless(graph, hardware, profile, files, _meaningless(given, level))
             samples = read_samples(graph, inputs_path, seed)
         with stage("compiling"):
             program = api.compile(graph, hardware, profile)
@@ -91,6 +99,43 @@ def run_command(
             with stage("drawing the timeline"):
                 files["trace"].write(api.timeline(program).write)
         publish(report, files)
+    return 0
+
+
+def _load(path: str) -> Graph | Weightless:
+    """A network, or what is known of one without weights."""
+    try:
+        return api.load(path)
+    except ModelError:
+        found = _without_weights(path)
+        if found is None:
+            raise
+        return found
+
+
+def _without_weights(path: str) -> Weightless | None:
+    """What is known of a file that lacks weights and nothing else."""
+    try:
+        graph, missing = api.load_without_weights(path)
+    except ModelError:
+        return None
+    return Weightless(graph, missing) if missing else None
+
+
+def _time_weightless(
+    network: Weightless,
+    hardware: AcceleratorConfig,
+    profile: str | None,
+    files: Mapping[str, OutputFile],
+    meaningless: list[str],
+) -> int:
+    if meaningless:
+        raise click.UsageError(f"{', '.join(meaningless)}: the model's weights are missing: there are cycles only")
+    with stage("timing"):
+        program, report = time_weightless(network, hardware, profile)
+    if "trace" in files:
+        files["trace"].write(api.timeline(program).write)
+    publish(RunReport(*report), files)
     return 0
 
 

@@ -12,7 +12,14 @@ from accel_sim.frontend._limits import MAX_FILE_BYTES
 from accel_sim.frontend._listing import ListedOperator, SupportedOperator
 from accel_sim.ir import Graph
 
-__all__ = ["ListedOperator", "SupportedOperator", "list_operators", "load", "supported_operators"]
+__all__ = [
+    "ListedOperator",
+    "SupportedOperator",
+    "list_operators",
+    "load",
+    "load_without_weights",
+    "supported_operators",
+]
 
 _TFLITE_MARK = slice(4, 8), b"TFL3"
 _OTHER_KINDS = {
@@ -50,6 +57,26 @@ def load(source: str | Path | bytes) -> Graph:
     from accel_sim.frontend.onnx import load_onnx
 
     return load_onnx(data, name, directory)
+
+
+def load_without_weights(source: str | Path | bytes) -> tuple[Graph, tuple[str, ...]]:
+    """Read an ONNX file that lacks weights: a graph of the right shapes, and the names of what it lacks.
+
+    Missing are weights whose file beside the model is, initializers without data, and graph inputs in the place of
+    weights. Something stands in for each, so that the network's time is known; what it computes is not.
+
+    Raises:
+        ModelError: as `load`, for everything that is wrong besides. Nothing is missing from a TFLite file.
+    """
+    data, name, directory = _open(source)
+    if _is_tflite(data):
+        return load(source), ()
+    _refuse_other_kinds(data, name)
+    from accel_sim.frontend.onnx import load_onnx
+
+    missing: list[str] = []
+    graph = load_onnx(data, name, directory, missing)
+    return graph, tuple(missing)
 
 
 def list_operators(source: str | Path | bytes) -> tuple[ListedOperator, ...]:

@@ -27,13 +27,14 @@ _IN_FILE_ORDER = {"MatMul", "Reshape", "Flatten"}
 _CONSTANT_ONLY = "this operator is supported on constants only"
 
 
-def load_onnx(data: bytes, name: str, directory: Path | None = None) -> Graph:
+def load_onnx(data: bytes, name: str, directory: Path | None = None, missing: list[str] | None = None) -> Graph:
     """Read an ONNX file.
 
     Args:
         data: the file's bytes.
         name: for people; the Graph's name, and how errors begin.
         directory: where the file lies, for weights kept beside it; None for bytes alone.
+        missing: gets the names of weights that the file lacks, which then have stand-ins; None refuses them.
 
     Returns:
         The network: an integer Graph if the file quantizes its activations (QuantizeLinear, QLinear operators,
@@ -43,7 +44,7 @@ def load_onnx(data: bytes, name: str, directory: Path | None = None) -> Graph:
         ModelError: bytes that are damaged or contradict themselves.
         UnsupportedModelError: with a fault for every node that this simulator does not model.
     """
-    network = prepare(read_model(data, name, directory))
+    network = prepare(read_model(data, name, directory, missing=missing))
     _mark_unknown(network)
     _drop_unread_inputs(network)
     if is_integer_dialect(network):

@@ -14,13 +14,21 @@ from accel_sim.frontend._limits import MAX_FILE_BYTES, fits_memory
 from accel_sim.frontend.onnx.external import ExternalDataFault, read_external
 from accel_sim.frontend.onnx.model import ELEMENTS, Array, Attribute, RawModel, RawNode, RawValue
 from accel_sim.frontend.onnx.ordering import in_order
+from accel_sim.frontend.onnx.stand_ins import inputs_that_are_weights, stand_in
 
 _DAMAGED = "the file is truncated, damaged, or no ONNX model"
 _OLDEST_OPSET, _NEWEST_OPSET = 7, 23
 _MAX_RANK = 8
 
 
-def read_model(data: bytes, name: str, directory: Path | None = None, *, with_weights: bool = True) -> RawModel:
+def read_model(
+    data: bytes,
+    name: str,
+    directory: Path | None = None,
+    *,
+    with_weights: bool = True,
+    missing: list[str] | None = None,
+) -> RawModel:
     """Parse and check an ONNX file; every fault of the container is in one error.
 
     Args:
@@ -28,6 +36,7 @@ def read_model(data: bytes, name: str, directory: Path | None = None, *, with_we
         name: for people; errors begin with it.
         directory: where the file lies, for constants kept beside it.
         with_weights: whether constants kept beside the file are read; if not, they are left empty.
+        missing: gets the names of weights that the file lacks, which then have stand-ins; None refuses them.
 
     Raises:
         ModelError: damaged bytes, contradictory declarations, values that nobody makes, cycles.
@@ -40,19 +49,22 @@ def read_model(data: bytes, name: str, directory: Path | None = None, *, with_we
         )
     try:
         proto = onnx.ModelProto.FromString(data)
-        return _Reader(proto, name, directory, with_weights=with_weights).read()
+        return _Reader(proto, name, directory, with_weights=with_weights, missing=missing).read()
     except (DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ModelError(subject, [Fault("file", f"{len(data)} bytes", _DAMAGED)]) from error
 
 
 class _Reader:
-    def __init__(self, proto: Any, name: str, directory: Path | None, *, with_weights: bool) -> None:
+    def __init__(
+        self, proto: Any, name: str, directory: Path | None, *, with_weights: bool, missing: list[str] | None
+    ) -> None:
         self.proto = proto
         self.graph = proto.graph
         self.name = name
         self.subject = f"model {name!r}"
         self.directory = directory
         self.with_weights = with_weights
+        self.missing = missing
         self.faults: list[Fault] = []
         self.unsupported: list[Fault] = []
         opsets = {_domain(o.domain): int(o.version) for o in proto.opset_import}
@@ -66,12 +78,26 @@ class _Reader:
         nodes = tuple(self._nodes())
         inputs = tuple(self._value(v) for v in self.graph.input if v.name not in constants)
         outputs = tuple(self._value(v) for v in self.graph.output)
+        inputs = self._without_weights(nodes, inputs, constants)
         self._check_names(constants, nodes, inputs, outputs)
         self._raise_if_faulty()
         live, faults = in_order(nodes, [v.name for v in outputs], set(constants) | {v.name for v in inputs})
         self.faults += faults
         self._raise_if_faulty()
         return RawModel(self.graph.name or self.name, live, constants, inputs, outputs)
+
+    def _without_weights(
+        self, nodes: tuple[RawNode, ...], inputs: tuple[RawValue, ...], constants: dict[str, Array]
+    ) -> tuple[RawValue, ...]:
+        """The inputs that are no weights; those that are become constants."""
+        if self.missing is None:
+            return inputs
+        for value in inputs_that_are_weights(nodes, inputs):
+            found = None if value.dtype is None else stand_in(value.dtype, tuple(n or 1 for n in value.shape or ()))
+            if found is not None:
+                constants[value.name] = found
+                self.missing.append(value.name)
+        return tuple(v for v in inputs if v.name not in constants)
 
     def _raise_if_faulty(self) -> None:
         if self.faults:
@@ -120,6 +146,8 @@ class _Reader:
             return None
         if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
             return self._external(tensor, where, dtype, shape)
+        if self.missing is not None and 0 not in shape and not _has_data(tensor):
+            return self._stand_in(tensor.name, dtype, shape)
         try:
             return np.ascontiguousarray(numpy_helper.to_array(tensor), dtype).reshape(shape)
         except (ValueError, TypeError, OverflowError, NotImplementedError) as error:
@@ -135,8 +163,16 @@ class _Reader:
         try:
             return read_external(place, self.directory, dtype, shape)
         except ExternalDataFault as fault:
+            if self.missing is not None and (found := self._stand_in(tensor.name, dtype, shape)) is not None:
+                return found
             self.faults.append(Fault(where, fault.value, fault.rule, fault.cure))
             return None
+
+    def _stand_in(self, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array | None:
+        found = stand_in(dtype, shape)
+        if found is not None and self.missing is not None:
+            self.missing.append(name)
+        return found
 
     def _nodes(self) -> Iterator[RawNode]:
         taken: set[str] = set()
@@ -197,6 +233,11 @@ class _Reader:
         names = [v.name for v in outputs]
         for name in sorted({n for n in names if names.count(n) > 1}):
             self.faults.append(Fault("outputs", name, "an output is listed once"))
+
+
+def _has_data(tensor: Any) -> bool:
+    fields = ("float_data", "int32_data", "int64_data", "double_data", "uint64_data")
+    return bool(tensor.raw_data) or any(len(getattr(tensor, name)) for name in fields)
 
 
 def _domain(domain: str) -> str:
