@@ -31,7 +31,8 @@ addEventListener("load", () => {
     const beyond = texts.filter(t => { const b = box(t); return b.left < 0 || b.right > innerWidth
       || b.top < outer.top - 30 || b.bottom > outer.bottom + 5 });
     return {title: f.querySelector("figcaption").textContent, width: outer.width, height: outer.height,
-      marks: shapes.filter(b => b.width + b.height > 0).length, texts: texts.length, beyond: beyond.map(t => t.textContent),
+      marks: shapes.filter(b => b.width + b.height > 0).length, texts: texts.length,
+      beyond: beyond.map(t => t.textContent),
       contrast: Math.min(...texts.map(t => contrast(getComputedStyle(t).fill)))} };
   const found = {
     figures: [...document.querySelectorAll("figure")].map(figure), ground,
