@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from accel_sim.analysis.choices import Hardware, resolve_hardware, resolve_level, resolve_profile
 from accel_sim.analysis.mismatch import MismatchReport
-from accel_sim.analysis.overflow import DEFAULT_ACCUMULATORS, OverflowReport, analyze_overflow
+from accel_sim.analysis.overflow import DEFAULT_ACCUMULATORS, OverflowReport, analyze_overflow, check_widths
 from accel_sim.analysis.provenance import Provenance
 from accel_sim.analysis.samples import batches, sample_count
 from accel_sim.errors import Fault, InputError
@@ -354,12 +354,17 @@ def overflow(
         threads: as for `run`.
         progress: as for `run`.
     """
-    program = compile(graph, hardware, profile)
+    from accel_sim.analysis.observed_ranges import observed_intervals
+
+    check_widths(accumulators)  # a wrong width is told before the run
+    program, arithmetic = compile(graph, hardware, profile), resolve_profile(profile, graph)
     if inputs is None:
-        return analyze_overflow(graph, provenance(program, "every input of the grid"), accumulators)
-    analyze_overflow(graph, provenance(program, ""), accumulators)  # a wrong width is told before the run
-    result = run(program, inputs, Level.CYCLE, threads=threads, progress=progress)
-    return analyze_overflow(graph, provenance(program, source or _samples(result.samples)), accumulators, result)
+        return analyze_overflow(graph, arithmetic, provenance(program, "every input of the grid"), accumulators)
+    arrays = _by_name(graph, inputs)
+    calibrated = observed_intervals(graph, program, arrays, threads=threads)
+    result = run(program, arrays, Level.CYCLE, threads=threads, progress=progress)
+    about = provenance(program, source or _samples(result.samples))
+    return analyze_overflow(graph, arithmetic, about, accumulators, result, calibrated)
 
 
 def certify(

@@ -7,6 +7,7 @@ from accel_sim.analysis.overflow import analyze_overflow
 from accel_sim.analysis.provenance import Provenance
 from accel_sim.errors import InputError
 from accel_sim.ir import ElementType, FullyConnected, Graph, Node, QuantParams, Tensor
+from accel_sim.numerics.profiles import PROFILES
 from accel_sim.sim.result import LayerResult, Level, RunResult
 
 ABOUT = Provenance("net", "", "tflite", None, "one sample")
@@ -31,7 +32,7 @@ def run(low, high, events=0):
 
 
 def test_proof_is_by_channel_and_the_layer_needs_its_widest():
-    report = analyze_overflow(network([1, 0], [127, 127]), ABOUT, [16, 9, 17])
+    report = analyze_overflow(network([1, 0], [127, 127]), PROFILES["paper"], ABOUT, [16, 9, 17])
     (layer,) = report.layers
     assert report.accumulators == (9, 16, 17)
     assert [v.bits for v in layer.verdicts] == [9, 16, 17]
@@ -40,18 +41,18 @@ def test_proof_is_by_channel_and_the_layer_needs_its_widest():
     assert (layer.safe_bits, report.safe_bits) == (17, 17)
     assert report.unproved(16) == (layer,)
     assert not report.all_proved
-    assert analyze_overflow(network([1, 0]), ABOUT, [9, 32]).all_proved
+    assert analyze_overflow(network([1, 0]), PROFILES["paper"], ABOUT, [9, 32]).all_proved
 
 
 def test_without_a_run_nothing_is_observed():
-    report = analyze_overflow(network([1, 0]), ABOUT, [16])
+    report = analyze_overflow(network([1, 0]), PROFILES["paper"], ABOUT, [16])
     assert (report.samples, report.observed_bits, report.layers[0].observed) == (0, None, None)
     assert report.layers[0].verdicts[0].observed_fit is None
 
 
 @pytest.mark.parametrize(("low", "high", "bits"), [(0, 0, 1), (-128, 127, 8), (-129, 0, 9), (0, 128, 9), (-1, 0, 1)])
 def test_observed_extremes_give_the_width_that_held_them(low, high, bits):
-    report = analyze_overflow(network([127, 127]), ABOUT, [8, 9], run(low, high, 3))
+    report = analyze_overflow(network([127, 127]), PROFILES["paper"], ABOUT, [8, 9], run(low, high, 3))
     (layer,) = report.layers
     assert layer.observed.bits == report.observed_bits == bits
     assert [v.observed_fit for v in layer.verdicts] == [bits <= 8, bits <= 9]
@@ -61,12 +62,12 @@ def test_observed_extremes_give_the_width_that_held_them(low, high, bits):
 
 def test_every_impossible_width_is_told():
     with pytest.raises(InputError) as error:
-        analyze_overflow(network([1, 0]), ABOUT, [1, 32, 65])
-    assert [fault.value for fault in error.value.faults] == ["1", "65"]
+        analyze_overflow(network([1, 0]), PROFILES["paper"], ABOUT, [7, 32, 65])
+    assert [fault.value for fault in error.value.faults] == ["7", "65"]
 
 
 def test_a_network_without_accumulators_needs_none():
     graph = network([1, 0])
     empty = Graph("net", (), {"x": graph.tensors["x"]}, ("x",), ("x",))
-    report = analyze_overflow(empty, ABOUT, [8])
+    report = analyze_overflow(empty, PROFILES["paper"], ABOUT, [8])
     assert (report.safe_bits, report.layers, report.all_proved) == (None, (), True)

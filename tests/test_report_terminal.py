@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accel_sim.analysis.bounds import AccumulatorBound
+from accel_sim.analysis.bounds import AccumulatorBound, InputKind
 from accel_sim.analysis.mismatch import MismatchReport, TensorMismatch
-from accel_sim.analysis.overflow import LayerOverflow, Observed, OverflowReport, WidthVerdict
+from accel_sim.analysis.overflow import LayerOverflow, Observed, OverflowReport, ProvedRange, WidthVerdict
 from accel_sim.analysis.provenance import Provenance
 from accel_sim.hardware import load_hardware
 from accel_sim.report.inspection import InspectedOperator, Inspection
@@ -50,7 +50,11 @@ def overflow_report():
     bound = AccumulatorBound(576, (-1_234_567, -3), (45, 7_654_321), 25, 28)
     observed = Observed(-400_000, 500_000, 0)
     verdicts = tuple(WidthVerdict(b, p, 1, f) for b, p, f in ((16, False, False), (20, False, True), (24, True, True)))
-    layers = tuple(LayerOverflow(name, "Conv2D", bound, observed, verdicts) for name in NAMES)
+    ranges = tuple(
+        ProvedRange(kind, -128, 127, -1_234_567, high, bits, 25, None, 28)
+        for kind, high, bits in ((InputKind.TYPE, 7_654_321, 24), (InputKind.CALIBRATED, 2_000_000, 22))
+    )
+    layers = tuple(LayerOverflow(name, "Conv2D", bound, ranges, observed, verdicts) for name in NAMES)
     return OverflowReport(ABOUT, (16, 20, 24), 500, layers)
 
 

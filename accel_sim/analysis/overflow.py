@@ -3,14 +3,27 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from accel_sim.analysis.bounds import AccumulatorBound, accumulator_bound, fits, signed_bits
-from accel_sim.analysis.dot_products import dot_products
+from accel_sim.analysis.bounds import (
+    AccumulatorBound,
+    BoundKind,
+    InputKind,
+    RangeProof,
+    fits,
+    prove,
+    signed_bits,
+    summarized,
+)
+from accel_sim.analysis.certificates import input_ranges
+from accel_sim.analysis.dot_products import DotProducts, dot_products
+from accel_sim.analysis.interval_propagation import propagate
+from accel_sim.analysis.intervals import Intervals
 from accel_sim.analysis.provenance import Provenance
 from accel_sim.errors import Fault, InputError
 from accel_sim.ir import Graph
+from accel_sim.numerics.accumulators import NARROWEST, WIDEST
+from accel_sim.numerics.profiles import Profile
 from accel_sim.sim.result import LayerResult, RunResult
 
-NARROWEST, WIDEST = 2, 64
 DEFAULT_ACCUMULATORS = (16, 20, 24, 32)
 
 
@@ -51,12 +64,52 @@ class WidthVerdict:
 
 
 @dataclass(frozen=True)
+class ProvedRange:
+    """What one range of a layer's inputs proves of its accumulators, over all channels.
+
+    Attributes:
+        kind: where the range comes from: the type, intervals through the network, or given inputs.
+        input_low, input_high: the range, zero point subtracted.
+        minimum, maximum: exact range of every partial sum in every order.
+        exact_bits, zero_centred_bits, l1_bits, data_type_bits: the narrowest width that each bound proves safe; None
+            where a bound needs weights and both operands are computed.
+    """
+
+    kind: InputKind
+    input_low: int
+    input_high: int
+    minimum: int
+    maximum: int
+    exact_bits: int
+    zero_centred_bits: int | None
+    l1_bits: int | None
+    data_type_bits: int
+
+    @classmethod
+    def of(cls, proof: RangeProof) -> "ProvedRange":
+        """A proof in short."""
+        every = proof.every_order
+        return cls(
+            proof.inputs.kind,
+            min(proof.inputs.low),
+            max(proof.inputs.high),
+            min(every.low),
+            max(every.high),
+            every.bits,
+            proof.bits(BoundKind.ZERO_CENTRED),
+            proof.bits(BoundKind.L1),
+            proof.bits(BoundKind.DATA_TYPE) or WIDEST,
+        )
+
+
+@dataclass(frozen=True)
 class LayerOverflow:
     """The accumulators of one layer.
 
     Attributes:
         name, op: the graph node and its operator.
         bound: what no input can exceed.
+        ranges: the same, and what is known of narrower inputs: by type, by interval, calibrated where a run observed.
         observed: what a run saw; None without a run, or where the machine does not watch this layer.
         verdicts: one per requested width.
     """
@@ -64,6 +117,7 @@ class LayerOverflow:
     name: str
     op: str
     bound: AccumulatorBound
+    ranges: tuple[ProvedRange, ...]
     observed: Observed | None
     verdicts: tuple[WidthVerdict, ...]
 
@@ -71,6 +125,10 @@ class LayerOverflow:
     def safe_bits(self) -> int:
         """The narrowest width in which no input can overflow this layer."""
         return self.bound.safe_bits
+
+    def range_of(self, kind: InputKind) -> ProvedRange | None:
+        """What one kind of input range proves; None where it is not known."""
+        return next((r for r in self.ranges if r.kind is kind), None)
 
 
 @dataclass(frozen=True)
@@ -99,6 +157,11 @@ class OverflowReport:
         """The narrowest width that would have held everything observed; None where nothing was."""
         return max((layer.observed.bits for layer in self.layers if layer.observed), default=None)
 
+    def proved_bits(self, kind: InputKind) -> int | None:
+        """The narrowest width that the exact bound proves for one kind of input range; None where it is not known."""
+        found = [layer.range_of(kind) for layer in self.layers]
+        return max((r.exact_bits for r in found if r), default=None)
+
     def unproved(self, bits: int) -> tuple[LayerOverflow, ...]:
         """The layers that some input may overflow in an accumulator of `bits` bits."""
         return tuple(layer for layer in self.layers if not layer.bound.proves(bits))
@@ -111,31 +174,38 @@ class OverflowReport:
 
 def analyze_overflow(
     graph: Graph,
+    profile: Profile,
     provenance: Provenance,
     accumulators: Iterable[int] = DEFAULT_ACCUMULATORS,
     run: RunResult | None = None,
+    calibrated: Intervals | None = None,
 ) -> OverflowReport:
     """Bound every accumulator of an integer graph, beside what `run` observed.
 
     Args:
         graph: an integer graph.
+        profile: the arithmetic, for the intervals that propagate through the network.
         provenance: what the report is about.
-        accumulators: widths to judge, 2 to 64 bits.
+        accumulators: widths to judge, 8 to 64 bits.
         run: a run of the same graph at the cycle level, if there is one.
+        calibrated: the codes that its inputs led to, by tensor name.
 
     Raises:
-        InputError: a width outside 2 to 64.
+        InputError: a width outside 8 to 64.
     """
     widths = tuple(sorted(set(accumulators)))
-    _check_widths(widths)
+    check_widths(widths)
     results = {layer.name: layer for layer in run.layers} if run else {}
+    intervals = propagate(graph, profile)
     layers = tuple(
-        _layer(p.node.name, p.node.op.name, accumulator_bound(p), results, widths) for p in dot_products(graph)
+        _layer(p, [prove(p, r) for r in input_ranges(p, intervals, calibrated)], results, widths)
+        for p in dot_products(graph)
     )
     return OverflowReport(provenance, widths, run.samples if run else 0, layers)
 
 
-def _check_widths(widths: tuple[int, ...]) -> None:
+def check_widths(widths: Iterable[int]) -> None:
+    """InputError listing every width outside 8 to 64 bits."""
     faults = [
         Fault(f"width {bits}", str(bits), f"an accumulator has {NARROWEST} to {WIDEST} bits")
         for bits in widths
@@ -146,11 +216,12 @@ def _check_widths(widths: tuple[int, ...]) -> None:
 
 
 def _layer(
-    name: str, op: str, bound: AccumulatorBound, results: Mapping[str, LayerResult], widths: tuple[int, ...]
+    products: DotProducts, proofs: list[RangeProof], results: Mapping[str, LayerResult], widths: tuple[int, ...]
 ) -> LayerOverflow:
-    observed = _observed(results.get(name))
+    bound, observed = summarized(products, proofs[0]), _observed(results.get(products.node.name))
     verdicts = tuple(_verdict(bits, bound, observed) for bits in widths)
-    return LayerOverflow(name, op, bound, observed, verdicts)
+    ranges = tuple(ProvedRange.of(proof) for proof in proofs)
+    return LayerOverflow(products.node.name, products.node.op.name, bound, ranges, observed, verdicts)
 
 
 def _observed(result: LayerResult | None) -> Observed | None:

@@ -12,6 +12,7 @@ from accel_sim.cli.options import hardware_of, hardware_options, json_option, th
 from accel_sim.cli.output import publish
 from accel_sim.cli.progress import stage
 from accel_sim.hardware import AcceleratorConfig
+from accel_sim.numerics.profiles import PROFILES
 from accel_sim.report.demonstration import Accuracies, DemoReport
 from accel_sim.report.run_report import RunReport
 from accel_sim.sim.result import Level
@@ -57,7 +58,7 @@ def _demonstrate(hardware: AcceleratorConfig, threads: int | None) -> DemoReport
         Accuracies(**{name: _top1(values, labels) for name, values in scores.items()}),
         RunReport(provenance, result),
         mismatch,
-        analyze_overflow(quantized, provenance, run=result),
+        analyze_overflow(quantized, PROFILES[_PROFILE], provenance, run=result),
     )
 
 

@@ -5,7 +5,7 @@ import re
 import click
 
 from accel_sim import api
-from accel_sim.analysis.overflow import DEFAULT_ACCUMULATORS, NARROWEST, WIDEST
+from accel_sim.analysis.overflow import DEFAULT_ACCUMULATORS
 from accel_sim.cli.boundary import DIFFERENCES, DONE
 from accel_sim.cli.files import output_files
 from accel_sim.cli.options import (
@@ -21,6 +21,7 @@ from accel_sim.cli.options import (
 from accel_sim.cli.output import publish, show, write_json
 from accel_sim.cli.progress import stage
 from accel_sim.errors import Fault, InputError
+from accel_sim.numerics.accumulators import NARROWEST, WIDEST
 
 _SPEC = re.compile(r"(\d{1,4})(?:\.\.(\d{1,4}))?")
 
@@ -29,7 +30,7 @@ def parse_accumulators(specs: tuple[str, ...]) -> tuple[int, ...]:
     """Widths of --accumulator options: "20" is one width, "14..32" all from 14 to 32.
 
     Raises:
-        InputError: listing every SPEC that is neither, or is outside 2 to 64 bits.
+        InputError: listing every SPEC that is neither, or is outside 8 to 64 bits.
     """
     faults: list[Fault] = []
     widths: list[int] = []

@@ -164,6 +164,7 @@ def _layer(layer: LayerOverflow) -> Document:
         "op": layer.op,
         **exact,
         "bound": bound,
+        "ranges": layer.ranges,
         "observed": observed,
         "verdicts": layer.verdicts,
     }

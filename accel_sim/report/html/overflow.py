@@ -1,5 +1,6 @@
 """Accumulator overflow as a page: what is proved, what was observed, what each width is worth."""
 
+from accel_sim.analysis.bounds import InputKind
 from accel_sim.analysis.overflow import LayerOverflow, OverflowReport, WidthVerdict
 from accel_sim.report.html.about import about_line, about_section
 from accel_sim.report.html.figures import Tone
@@ -8,6 +9,10 @@ from accel_sim.report.html.ranges import Ranges, ranges
 from accel_sim.report.terminal.fitted import distinguishing
 from accel_sim.report.terminal.style import count, samples
 
+_PREMISES = {
+    InputKind.INTERVAL: "Interval: exact, for what any input of the network can lead to.",
+    InputKind.CALIBRATED: "Calibrated: exact, for every combination of the codes that the given inputs led to.",
+}
 _MOST_WIDTHS = 6  # more than these are neither columns of the table nor lines of the figure
 
 
@@ -58,30 +63,51 @@ def _tiles(report: OverflowReport) -> list[Tile]:
 def _network(report: OverflowReport) -> Section | None:
     if not report.layers:
         return None
-    widths = report.accumulators if len(report.accumulators) <= _MOST_WIDTHS else ()
+    known = [kind for kind in _PREMISES if any(layer.range_of(kind) for layer in report.layers)]
     watched = any(layer.observed for layer in report.layers)
     heads = [Column("#"), LAYER_COLUMN, Column("Operator", text=True), Column("Terms")]
-    heads += [Column(name) for name in ("Lowest", "Highest", "Safe bits", "L1", "Types")]
-    heads += [Column("Observed")] if watched else []
-    heads += [Column(f"{bits} bits") for bits in widths]
+    heads += [Column(name) for name in ("Lowest", "Highest", "Exact", "0-centred", "L1", "Types")]
+    heads += [Column(kind.value.capitalize()) for kind in known] + [Column("Observed")] * watched
     names = distinguishing([layer.name for layer in report.layers])
     most = max(layer.bound.type_bits for layer in report.layers)
     rows = []
     for i, layer in enumerate(report.layers):
         row: list[str | Cell] = [str(i + 1), named(names[i], layer.name), *_bounds(layer, most)]
-        row += [str(layer.observed.bits) if layer.observed else ""] if watched else []
-        row += [_mark(verdict) for verdict in layer.verdicts] if widths else []
+        row += [bits_of(r.exact_bits if r else None) for r in map(layer.range_of, known)]
+        row += [bits_of(layer.observed.bits if layer.observed else None)] * watched
         rows.append(tuple(row))
-    caption = "Lowest and highest: of every partial sum, in every order, over all inputs"
-    caption += ". ✓ no input can overflow it, ~ not proved, ✗ observed values do not fit" if widths else ""
-    return Section("Network", tables=(Table(caption, tuple(heads), tuple(rows)),))
+    caption = (
+        "Narrowest safe widths, in bits. Lowest, highest, exact: of every partial sum, in every order, over all inputs"
+    )
+    note = " ".join(["0-centred, L1 and types are coarser bounds.", *(_PREMISES[kind] for kind in known)])
+    tables = (Table(caption, tuple(heads), tuple(rows)), _by_range(report, names))
+    return Section("Network", note, tables=tables)
 
 
 def _bounds(layer: LayerOverflow, most: int) -> Row:
     bound = layer.bound
-    l1 = "" if bound.l1_bits is None else str(bound.l1_bits)
     figures = (count(bound.terms), count(bound.minimum), count(bound.maximum))
-    return (layer.op, *figures, Cell(str(bound.safe_bits), bound.safe_bits / most), l1, str(bound.type_bits))
+    coarser = (bound.zero_centred_bits, bound.l1_bits, bound.type_bits)
+    return (layer.op, *figures, Cell(str(bound.safe_bits), bound.safe_bits / most), *map(bits_of, coarser))
+
+
+def bits_of(bits: int | None) -> str:
+    """A width, or nothing."""
+    return "" if bits is None else str(bits)
+
+
+def _by_range(report: OverflowReport, names: list[str]) -> Table:
+    """Every bound for every range of inputs."""
+    heads = [Column("#"), LAYER_COLUMN, Column("Inputs", text=True), Column("Range of inputs"), Column("Lowest")]
+    heads += [Column(name) for name in ("Highest", "Exact", "0-centred", "L1", "Types")]
+    rows: list[Row] = []
+    for i, layer in enumerate(report.layers):
+        for known in layer.ranges:
+            inputs = f"{known.input_low:,} to {known.input_high:,}"
+            widths = (known.exact_bits, known.zero_centred_bits, known.l1_bits, known.data_type_bits)
+            row = (str(i + 1), named(names[i], layer.name), known.kind.value, inputs)
+            rows.append((*row, count(known.minimum), count(known.maximum), *map(bits_of, widths)))
+    return Table("Every bound for every range of inputs, zero point subtracted", tuple(heads), tuple(rows), folded=True)
 
 
 def _mark(verdict: WidthVerdict) -> Cell:
@@ -127,4 +153,17 @@ def _widths(report: OverflowReport) -> Section | None:
         row += [f"{sum(channels):,} of {every:,}", f"{len(exceeded)}" if report.samples else ""]
         rows.append(tuple(row))
     heads = (Column("Width", text=True), Column("Layers proved"), Column("Channels proved"), Column("Layers exceeded"))
-    return Section("Widths", tables=(Table("What each width is worth", heads, tuple(rows)),))
+    tables = [Table("What each width is worth", heads, tuple(rows))]
+    tables += [_verdicts(report)] if len(report.accumulators) <= _MOST_WIDTHS else []
+    return Section("Widths", tables=tuple(tables))
+
+
+def _verdicts(report: OverflowReport) -> Table:
+    """Each width on each layer."""
+    heads = (Column("#"), LAYER_COLUMN, *(Column(f"{bits} bits") for bits in report.accumulators))
+    names = distinguishing([layer.name for layer in report.layers])
+    rows = tuple(
+        (str(i + 1), named(names[i], layer.name), *map(_mark, layer.verdicts)) for i, layer in enumerate(report.layers)
+    )
+    caption = "✓ no input can overflow it, ~ not proved, ✗ observed values do not fit"
+    return Table(caption, heads, rows)

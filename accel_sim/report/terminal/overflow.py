@@ -3,11 +3,20 @@
 from rich.console import Group
 from rich.text import Text
 
+from accel_sim.analysis.bounds import InputKind
 from accel_sim.analysis.overflow import LayerOverflow, OverflowReport, WidthVerdict
 from accel_sim.report.terminal.fitted import Cell, Column, FittedTable, Side
 from accel_sim.report.terminal.style import count, facts, headline, page, samples
 
+_PREMISES = (
+    (InputKind.INTERVAL, "suffice for what any input of the network can lead to, by intervals from layer to layer"),
+    (InputKind.CALIBRATED, "suffice for every combination of the codes that these inputs led to"),
+)
 _MOST_WIDTH_COLUMNS = 6  # more widths than this are told in the summary alone
+_CAPTION = (
+    "Lowest, Highest, exact: every partial sum, in every order, over all inputs of the grid; 0-centred, L1, types: by "
+    "coarser bounds; interval: exact, for what the layers before can give; calibrated: for what these inputs led to"
+)
 _LEGEND = "✓ no input can overflow it   ~ not proved, held everything observed   ✗ observed values do not fit"
 
 
@@ -15,7 +24,7 @@ def overflow_page(report: OverflowReport) -> Group:
     """Headline, layers, what each width is worth."""
     return page(
         headline(report.provenance),
-        Text("exact range of every partial sum, in every order, over all inputs of the grid", "dim"),
+        Text(_CAPTION, "dim"),
         overflow_table(report),
         Text(_LEGEND, "dim") if 0 < len(report.accumulators) <= _MOST_WIDTH_COLUMNS else None,
         facts(_summary(report)),
@@ -27,23 +36,35 @@ def overflow_table(report: OverflowReport) -> FittedTable:
     watched = any(layer.observed for layer in report.layers)
     widths = report.accumulators if len(report.accumulators) <= _MOST_WIDTH_COLUMNS else ()
     columns = [Column("Layer", Side.NAME), Column("Operator", Side.LEFT, keep=1), Column("Terms", keep=2)]
-    columns += [Column("Lowest", keep=3), Column("Highest", keep=3), Column("safe"), Column("L1"), Column("type")]
+    columns += [Column("Lowest", keep=4), Column("Highest", keep=4), Column("exact"), Column("0-centred", keep=3)]
+    columns += [Column("L1", keep=3), Column("types"), Column("interval")]
+    columns += [Column("calibrated", keep=5)] if any(_calibrated(layer) for layer in report.layers) else []
     columns += [Column("seen")] if watched else []
     columns += [Column(str(bits)) for bits in widths]
-    return FittedTable(tuple(columns), [_row(layer, watched=watched, judged=bool(widths)) for layer in report.layers])
+    kinds = tuple(column.heading for column in columns)
+    rows = [_row(layer, kinds, judged=bool(widths)) for layer in report.layers]
+    return FittedTable(tuple(columns), rows)
 
 
-def _row(layer: LayerOverflow, *, watched: bool, judged: bool) -> list[Cell]:
-    seen: list[Cell] = [_observed(layer)] if watched else []
-    verdicts: list[Cell] = [_mark(verdict) for verdict in layer.verdicts] if judged else []
-    return [*_figures(layer), *seen, *verdicts]
+def _row(layer: LayerOverflow, shown: tuple[str, ...], *, judged: bool) -> list[Cell]:
+    cells: list[Cell] = [*_figures(layer)]
+    cells += [_calibrated(layer)] if "calibrated" in shown else []
+    cells += [_observed(layer)] if "seen" in shown else []
+    cells += [_mark(verdict) for verdict in layer.verdicts] if judged else []
+    return cells
 
 
 def _figures(layer: LayerOverflow) -> list[str]:
-    bound = layer.bound
-    l1 = "" if bound.l1_bits is None else str(bound.l1_bits)
+    bound, interval = layer.bound, layer.range_of(InputKind.INTERVAL)
     extremes = [count(bound.terms), count(bound.minimum), count(bound.maximum)]
-    return [layer.name, layer.op, *extremes, str(bound.safe_bits), l1, str(bound.type_bits)]
+    bits = (bound.safe_bits, bound.zero_centred_bits, bound.l1_bits, bound.type_bits)
+    shown = ["" if b is None else str(b) for b in (*bits, interval.exact_bits if interval else None)]
+    return [layer.name, layer.op, *extremes, *shown]
+
+
+def _calibrated(layer: LayerOverflow) -> str:
+    known = layer.range_of(InputKind.CALIBRATED)
+    return str(known.exact_bits) if known else ""
 
 
 def _observed(layer: LayerOverflow) -> str:
@@ -62,6 +83,10 @@ def _summary(report: OverflowReport) -> list[tuple[str, str]]:
     if report.safe_bits is None:
         return [("verdict", "this network has no accumulators")]
     rows = [("safe", f"{report.safe_bits} bits: no input can overflow any accumulator of this network")]
+    for kind, text in _PREMISES:
+        bits = report.proved_bits(kind)
+        if bits is not None and bits < report.safe_bits:
+            rows.append((kind.value, f"{bits} bits {text}"))
     if report.observed_bits is not None:
         rows.append(("seen", f"{report.observed_bits} bits held everything observed in {samples(report.samples)}"))
     rows += [(f"{bits} bits", _worth(report, bits)) for bits in report.accumulators]
