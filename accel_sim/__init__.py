@@ -18,6 +18,7 @@ from accel_sim.version import __version__
 if TYPE_CHECKING:
     from accel_sim.analysis.causes import Cause
     from accel_sim.analysis.certificates import Certificate
+    from accel_sim.analysis.debug import DebugReport
     from accel_sim.analysis.mismatch import MismatchReport, TensorMismatch
     from accel_sim.analysis.mismatch_profiles import ProfileReport
     from accel_sim.analysis.overflow import LayerOverflow, OverflowReport
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         compare,
         compare_profiles,
         compile,
+        debug,
         golden_vectors,
         inspect,
         load,
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
         QuantizationError,
         UnsupportedModelError,
     )
+    from accel_sim.frontend.encodings import Encodings
     from accel_sim.hardware import AcceleratorConfig, load_hardware, preset_names
     from accel_sim.ir import Graph, Node, QuantParams, Tensor
     from accel_sim.numerics.profiles import PROFILES, Profile, get_profile
@@ -69,6 +72,7 @@ if TYPE_CHECKING:
 # What is not used is not imported: `import accel_sim` costs nothing, the kernels come with the first run.
 _MODULES = {
     "accel_sim.analysis.causes": ["Cause"],
+    "accel_sim.analysis.debug": ["DebugReport"],
     "accel_sim.analysis.certificates": ["Certificate"],
     "accel_sim.analysis.mismatch": ["MismatchReport", "TensorMismatch"],
     "accel_sim.analysis.mismatch_profiles": ["ProfileReport"],
@@ -81,6 +85,7 @@ _MODULES = {
         "compare",
         "compare_profiles",
         "compile",
+        "debug",
         "golden_vectors",
         "inspect",
         "load",
@@ -107,6 +112,7 @@ _MODULES = {
         "QuantizationError",
         "UnsupportedModelError",
     ],
+    "accel_sim.frontend.encodings": ["Encodings"],
     "accel_sim.hardware": ["AcceleratorConfig", "load_hardware", "preset_names"],
     "accel_sim.ir": ["Graph", "Node", "QuantParams", "Tensor"],
     "accel_sim.numerics.profiles": ["PROFILES", "Profile", "get_profile"],
@@ -128,6 +134,8 @@ __all__ = [
     "Cause",
     "Certificate",
     "CompileError",
+    "DebugReport",
+    "Encodings",
     "Fault",
     "Graph",
     "GraphError",
@@ -162,6 +170,7 @@ __all__ = [
     "compare",
     "compare_profiles",
     "compile",
+    "debug",
     "get_profile",
     "golden_vectors",
     "inspect",

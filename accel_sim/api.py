@@ -26,6 +26,7 @@ from accel_sim.sim.result import Level, RunResult
 
 if TYPE_CHECKING:
     from accel_sim.analysis.certificates import Certificate
+    from accel_sim.analysis.debug import DebugReport
     from accel_sim.analysis.mismatch_profiles import ProfileReport
     from accel_sim.frontend.encodings import Encodings
     from accel_sim.quantization import Quantized, Recipe
@@ -122,6 +123,49 @@ def quantize_with_report(
 
     named = recipe if not isinstance(recipe, os.PathLike) else Path(recipe)
     return run_recipe(graph, calibration, get_recipe(named, overrides), progress=progress)
+
+
+def debug(
+    graph: Graph,
+    calibration: "Calibration",
+    inputs: "Calibration | None" = None,
+    recipe: "str | os.PathLike[str] | Recipe" = "standard",
+    *,
+    labels: Array | None = None,
+    most_samples: int = 64,
+    journal: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> "DebugReport":
+    """Where a quantized network loses accuracy, and what helps: the flow of figure 9.
+
+    Args:
+        graph: a float graph.
+        calibration: as for `quantize`.
+        inputs: that networks are judged on, in the same forms; the calibration data by default.
+        recipe: as for `quantize`.
+        labels: the right class of each of the inputs, integers [samples]; None if they are not known.
+        most_samples: of the inputs that are used.
+        journal: a file that keeps every score: started again with it, the flow resumes where it stopped.
+        progress: called with the quantizers judged and those in all.
+
+    Raises:
+        QuantizationError: as `quantize`. InputError: labels or a journal that do not fit.
+    """
+    from accel_sim.analysis.debug import debug as run_flow
+    from accel_sim.quantization import get_recipe
+
+    named = recipe if not isinstance(recipe, os.PathLike) else Path(recipe)
+    classes = None if labels is None else labels.astype(np.int64)
+    return run_flow(
+        graph,
+        calibration,
+        calibration if inputs is None else inputs,
+        classes,
+        get_recipe(named),
+        most_samples=most_samples,
+        journal=None if journal is None else Path(journal),
+        progress=progress,
+    )
 
 
 def write_onnx(graph: Graph, path: str | os.PathLike[str] | None = None, form: str = "qdq") -> bytes:

@@ -420,7 +420,36 @@ def test_operands_may_share_their_results_grid(tie: str) -> None:
     distinct = {made.graph.tensors[n].quant for n in ("a", "b", pooled, both)}
     assert len(distinct) == (3 if tie == "none" else 1)
     assert (made.graph.tensors["total"].quant in distinct) == (tie == "concat_and_add")
-    assert bool(made.report.steps[-1].notes) == (tie != "none")
+    assert (made.report.stages[-1] == "shared grids") == (tie != "none")
+    if tie == "none":
+        return
+    step = made.report.steps[-1]
+    assert (
+        step.summary == {"concat": "1 groups, 2", "concat_and_add": "1 groups, 4"}[tie] + " operands less to requantize"
+    )
+    own = quantize(graph, inputs, "minmax")
+    coarser = {n: made.graph.tensors[n].quant.scale[0] / own.tensors[n].quant.scale[0] for n in "ab"}
+    assert all(f"{n} {factor:.3g}" in step.notes[0] for n, factor in coarser.items())
+
+
+def test_the_effect_of_shared_grids_on_each_layer_is_in_the_report() -> None:
+    g = FloatGraph()
+    x = g.input("x", (1, 4, 4, 3))
+    a = g.op(Conv2D(), x, g.normal(4, 1, 1, 3), shape=(1, 4, 4, 4))
+    b = g.op(Conv2D(), x, g.normal(4, 1, 1, 3, scale=50.0), shape=(1, 4, 4, 4))
+    graph = g.graph(g.op(Conv2D(), g.op(Add(), a, b, shape=(1, 4, 4, 4)), g.normal(2, 1, 1, 4), shape=(1, 4, 4, 2)))
+    inputs = np.random.default_rng(0).normal(0, 1, (8, 3, 4, 4))
+    report = quantize_with_report(graph, inputs, parse_recipe('[activations]\ntie = "concat_and_add"')).report
+    assert report.stages[-2:] == ("activation ranges", "shared grids")
+    (own, tied), (own_b, tied_b), _ = (layer.signal_to_noise_db[-2:] for layer in report.layers)
+    assert tied < own - 20  # a lies on the grid of b, fifty times as coarse
+    assert abs(tied_b - own_b) < 3
+
+
+def test_inputs_may_have_a_width_of_their_own() -> None:
+    recipe = get_recipe("minmax", ("layers.x.activation_bits=12",))
+    made = quantize(inverted_residual(), data(8), recipe)
+    assert [made.tensors["x"].quant.bits, made.tensors["y"].quant.bits] == [12, 8]
 
 
 # --- data-free --------------------------------------------------------------------------------------------------

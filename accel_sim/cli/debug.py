@@ -48,7 +48,6 @@ def debug_command(
     report_path: str | None,
 ) -> int:
     """Find out where a quantized network loses accuracy, and what helps (figure 9 of the white paper)."""
-    from accel_sim.analysis.debug import debug
     from accel_sim.quantization import get_recipe
 
     with output_files((model, calibration, inputs, labels, recipe), json=json_path, report=report_path) as files:
@@ -57,14 +56,14 @@ def debug_command(
             data = Path(calibration)
             judged = data if inputs is None else Path(inputs)
         with stage("debugging") as advance:
-            report = debug(
+            report = api.debug(
                 graph,
                 data,
                 judged,
-                None if labels is None else _labels(labels),
                 get_recipe(recipe, overrides),
+                labels=None if labels is None else _labels(labels),
                 most_samples=most_samples,
-                journal=None if journal is None else Path(journal),
+                journal=journal,
                 progress=advance,
             )
         publish(report, files)

@@ -2,7 +2,8 @@
 
 1. The second layer reads the first one's result itself: nothing lies between them.
 2. The first layer clamps at 0 from below.
-3. The second layer does not pad: beyond the border it would see -c in place of 0, which padding cannot say.
+3. The second layer does not pad: beyond the border it would have to see -c, a number per channel, which no padding of
+   the hardware is. It would gain nothing either: a grid that holds -c beside [0, max - c] is as wide as [0, max].
 """
 
 from collections.abc import Callable, Mapping
@@ -73,7 +74,7 @@ def _refusal(link: Link, first: Layer, second: Layer) -> str:
     if not isinstance(second.node.op, Conv2D | FullyConnected):
         return f"{link.second!r} is a transposed convolution"
     if isinstance(second.node.op, Conv2D) and second.node.op.padding != Padding2D():
-        return f"{link.second!r} pads with zeros, where absorption would be inexact"
+        return f"{link.second!r} pads with zeros, where it would need -c; a grid that holds -c is as wide as before"
     return ""
 
 

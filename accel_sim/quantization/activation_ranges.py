@@ -61,14 +61,14 @@ def observed_grids(graph: Graph, observers: Mapping[str, Observer], recipe: Reci
     makers = Uses.of(graph).producer
     grids = {}
     for name, observer in observers.items():
-        rule = recipe.activations_of(makers[name].name) if name in makers else recipe.activations
+        rule = recipe.activations_of(makers[name].name if name in makers else name)
         assert observer.range is not None
         scheme = activation_scheme(rule, has_negative=observer.range.low < 0)
         grids[name] = observer.grid(scheme).params()
     if recipe.activations.input_range != (0.0, 0.0):
-        low, high = recipe.activations.input_range
+        given = MinMax(*recipe.activations.input_range)
         floats = [n for n in graph.inputs if graph.tensors[n].element.is_float]
-        grids |= dict.fromkeys(floats, grid_of(MinMax(low, high), recipe.activations))
+        grids |= {name: grid_of(given, recipe.activations_of(name)) for name in floats}
     return grids
 
 

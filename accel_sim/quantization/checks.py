@@ -90,5 +90,5 @@ def recipe_faults(graph: Graph, recipe: Recipe, *, has_data: bool) -> Iterator[F
         cure = "quantize the network before its batch norms are folded, or choose a recipe that uses data"
         yield Fault("graph", "no batch norms", f"recipe {recipe.name!r} needs the statistics of batch norms", cure)
     for pattern in recipe.layers:
-        if not any(fnmatchcase(node.name, pattern) for node in graph.nodes):
-            yield Fault(f"layers.{pattern}", "no such node", "names at least one node of the graph")
+        if not any(fnmatchcase(name, pattern) for name in (*(n.name for n in graph.nodes), *graph.inputs)):
+            yield Fault(f"layers.{pattern}", "no such node", "names at least one node or input of the graph")

@@ -231,7 +231,8 @@ class Recipe:
         rounding: of weights.
         samples: calibration samples that are kept in memory, for what needs the same samples more than once: AdaRound,
             empirical bias correction, absorption from data. Ranges see all samples.
-        layers: what is different for some layers: names of nodes, or patterns with * and ?, to `LayerRecipe`.
+        layers: what is different for some layers: names of nodes (or of the network's inputs, for their width), or
+            patterns with * and ?, to `LayerRecipe`.
 
     Raises:
         QuantizationError: listing every value out of range.
@@ -290,7 +291,7 @@ class Recipe:
         return recipe
 
     def activations_of(self, node: str) -> ActivationRecipe:
-        """The grid of the result of one node."""
+        """The grid of the result of one node, or of the network's input of that name."""
         recipe = self.activations
         for layer in self._layers_of(node):
             recipe = replace(recipe, bits=recipe.bits if layer.activation_bits is None else layer.activation_bits)
