@@ -17,6 +17,7 @@ import accel_sim
 from accel_sim import demo_data
 from accel_sim.errors import UnsupportedModelError
 from accel_sim.frontend import load
+from accel_sim.frontend.encodings import parse_encodings
 from accel_sim.frontend.export import WeightStorage, write_qoperator_onnx
 from accel_sim.ir import Graph
 from accel_sim.quantization import ActivationRecipe, Recipe, WeightRecipe, get_recipe, quantize
@@ -172,6 +173,43 @@ def test_the_machine_computes_what_the_runtime_does(overrides: tuple[str, ...]) 
     assert_all_agree(quantize(inverted_residual(), pictures(16), recipe), pictures(8, seed=5))
     digits = load(demo_data.network_bytes())
     assert_all_agree(quantize(digits, demo_data.calibration()[:32], recipe), demo_data.heldout()[0][:40])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("network", "overrides"),
+    [
+        ("cifar_resnet20_bn_fp32", ("weights.per_channel=false", "weights.bits=4")),
+        ("cifar_resnet20_fp32", ()),
+        ("mobilenetv2_tfslim_fp32", ("weights.per_channel=false", "samples=8")),
+        ("mobilenetv2_tfslim_fp32", ("samples=8",)),
+    ],
+)
+def test_real_networks_in_every_form(data, network: str, overrides: tuple[str, ...]) -> None:
+    """ONNX Runtime on both forms, the machine on the graph and on both files, and from encodings: the same codes."""
+    is_mobile = network.startswith("mobile")
+    with np.load(data / f"inputs/{'imagenet_calib64_224' if is_mobile else 'cifar10_jpeg200'}.npz") as arrays:
+        pixels = arrays["images"][:48]
+    inputs = np.ascontiguousarray((pixels / 127.5 - 1).astype(np.float32).transpose(0, 3, 1, 2))
+    made = accel_sim.quantize_with_report(
+        accel_sim.load(data / f"onnx/{network}.onnx"), inputs[:8], "fast", overrides=overrides
+    )
+    some = inputs[8 : 12 if is_mobile else None]
+    text = accel_sim.write_encodings(made.graph)[0]
+    again = accel_sim.apply_encodings(accel_sim.write_onnx(made.adjusted, form="float"), parse_encodings(text)).graph
+    (output,) = made.graph.outputs
+    expected = machine_codes(made.graph, some)
+    np.testing.assert_array_equal(machine_codes(again, some), expected)
+    for form in ("qdq", "qoperator"):
+        content = accel_sim.write_onnx(made.graph, form=form)
+        got = run_session(session(content), {made.graph.inputs[0]: some})[output]
+        np.testing.assert_array_equal(codes(made.graph.tensors[output], got), expected)
+        np.testing.assert_array_equal(machine_codes(accel_sim.load(content), some), expected)
+
+
+def machine_codes(graph: Graph, inputs: np.ndarray) -> np.ndarray:
+    program = accel_sim.compile(graph, profile="onnxruntime")
+    return accel_sim.run(program, inputs, level="functional").outputs[graph.outputs[0]]
 
 
 def test_the_file_runs_without_any_optimization(tmp_path: Path) -> None:

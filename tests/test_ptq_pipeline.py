@@ -425,7 +425,9 @@ def test_operands_may_share_their_results_grid(tie: str) -> None:
         return
     step = made.report.steps[-1]
     assert (
-        step.summary == {"concat": "1 groups, 2", "concat_and_add": "1 groups, 4"}[tie] + " operands less to requantize"
+        step.summary
+        == {"concat": "1 group of tensors, 2", "concat_and_add": "1 group of tensors, 4"}[tie]
+        + " operands less to requantize"
     )
     own = quantize(graph, inputs, "minmax")
     coarser = {n: made.graph.tensors[n].quant.scale[0] / own.tensors[n].quant.scale[0] for n in "ab"}

@@ -96,9 +96,9 @@ class Pipeline:
             summary = "nothing changed: no layer feeds one other layer through operators that scale channel by channel"
         if self._recipe.equalization.relu6 is Cap.REMOVE:
             summary += f", {len(made.uncapped)} upper bounds removed"
-        notes = [f"{stop.layer}: {stop.reason}" for stop in made.stops]
+        notes = self._effect_on_results(before) if made.links else []
+        notes += [f"{stop.layer}: {stop.reason}" for stop in made.stops]
         notes += [f"{name}: {count} dead channels left alone" for name, count in made.dead.items()]
-        notes += self._effect_on_results(before) if made.links else []
         self._steps.append(Step("cross-layer equalization", summary, tuple(notes)))
 
     def _absorb(self) -> None:
@@ -121,8 +121,8 @@ class Pipeline:
                 known = self._statistics[name]
                 self._statistics[name] = Moments(known.mean - amount, known.variance)
         channels = sum(int(np.count_nonzero(amount)) for amount in made.amounts.values())
-        notes = [f"{stop.layer}: {stop.reason}" for stop in made.stops]
-        notes += self._effect_on_results(before) if channels else []
+        notes = self._effect_on_results(before) if channels else []
+        notes += [f"{stop.layer}: {stop.reason}" for stop in made.stops]
         self._steps.append(Step("bias absorption", f"{channels} channels of {len(made.amounts)} layers", tuple(notes)))
 
     def _least_results(self) -> dict[str, F64]:
@@ -220,7 +220,8 @@ class Pipeline:
         shared = tie_grids(tied, own, rule)
         notes = [tie_note(group, own, shared) for group in tied]
         spared = spared_requantizations(graph, rule.tie, own, shared)
-        summary = f"{len(tied)} groups, {spared} operands less to requantize"
+        groups_ = f"{len(tied)} group{'s' * (len(tied) != 1)} of tensors"
+        summary = f"{groups_}, {spared} operands less to requantize"
         self._steps.append(Step("shared grids", summary, tuple(notes)))
         grids = assign_grids(graph, shared, self._recipe)
         self._measure("shared grids", exact, graph, grids)

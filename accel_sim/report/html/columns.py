@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from accel_sim.report.html.axes import EXACT, Form, layer_axis, scale_y
+from accel_sim.report.html.axes import EXACT, LAYERS, Form, layer_axis, scale_y
 from accel_sim.report.html.canvas import Canvas, canvas
 from accel_sim.report.html.figures import SERIES_TONES, Figure, Series, Tone
 
@@ -20,6 +20,7 @@ def columns(
     series: Sequence[Series],
     *,
     y_label: str,
+    x_label: str = LAYERS,
     scale: str = "linear",
     form: Form | None = None,
     levels: Series | None = None,
@@ -32,6 +33,7 @@ def columns(
         layers: names, told where a pointer rests.
         series: parts of the columns, from below; one value per layer.
         y_label: with its unit.
+        x_label: what the columns are, if not layers.
         scale: "linear", "percent" or "bytes".
         form: how a value is written; that of the scale by default.
         levels: drawn as a short line across each column.
@@ -54,6 +56,7 @@ def columns(
             )
         axes.set_ylim(bottom=0)
         axes.set_ylabel(y_label)
+        axes.set_xlabel(x_label)
         scale_y(axes, scale, form)
         if len(series) > 1 or levels is not None or series[0].name not in title.lower():
             drawing.legend()

@@ -71,7 +71,7 @@ def _quantizers(report: DebugReport) -> Section | None:
 
 
 def _noise(trials: tuple[Trial, ...]) -> Figure:
-    """Noise as a share of the signal's power, in dB below it: the taller, the worse."""
+    """Signal to noise of each quantizer, hanging from the top: the taller, the worse."""
     names = [f"{t.quantizer.name} ({t.quantizer.kind.value})" for t in trials]
     loud = [max(0.0, _QUIET_DB - min(t.score.signal_to_noise_db, _QUIET_DB)) for t in trials]
 
@@ -80,8 +80,15 @@ def _noise(trials: tuple[Trial, ...]) -> Figure:
 
     parts = [Series("weights", of(Kind.WEIGHTS), Tone.FIRST), Series("activations", of(Kind.ACTIVATION), Tone.SECOND)]
     alt = "one column per quantizer, the noisiest first: how far its noise stands above a signal to noise of 100 dB"
-    label = "noise, dB above -100 dB of the signal"
-    return columns("Noise of each quantizer alone", alt, names, parts, y_label=label, form=lambda v: f"{v:.1f} dB")
+    return columns(
+        "Noise of each quantizer alone",
+        alt,
+        names,
+        parts,
+        y_label="noise, dB below the signal",
+        x_label="quantizer, by its rank in the table",
+        form=lambda v: f"{_QUIET_DB - v:.1f} dB".replace(f"{_QUIET_DB:.1f}", f"≥ {_QUIET_DB:.0f}"),
+    )
 
 
 def _channels(report: DebugReport) -> Section | None:
