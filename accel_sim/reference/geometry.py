@@ -1,5 +1,6 @@
 """Where sliding windows lie: padding, extraction, and the multiply-accumulate of convolutions in any exact type."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 from accel_sim.ir import Padding2D
 
 Array = NDArray[Any]
+Product = Callable[[Array, Array], Array]
+"""[M, K] times [K, N]."""
 _CHUNK_ELEMENTS = 1 << 23  # of extracted windows held at once
 
 
@@ -32,15 +35,19 @@ def convolve(
     dilations: tuple[int, int],
     padding: Padding2D,
     groups: int,
+    product: Product = np.matmul,
 ) -> Array:
-    """sum over the window of x * weights: x [N,H,W,Ci], weights [Co,kh,kw,Ci/groups] -> [N,Ho,Wo,Co], in x's type."""
+    """sum over the window of x * weights: x [N,H,W,Ci], weights [Co,kh,kw,Ci/groups] -> [N,Ho,Wo,Co], in x's type.
+
+    The order of the additions is that of `product`: none for a library's, which is for exact types.
+    """
     kernel = (weights.shape[1], weights.shape[2])
     view = windows(pad_image(x, padding, 0), kernel, strides, dilations)
     if weights.shape[3] == 1:
         return _depthwise(view, weights, groups)
     inputs, outputs = x.shape[3] // groups, weights.shape[0] // groups
     parts = [
-        _products(view[:, :, :, g * inputs : (g + 1) * inputs], weights[g * outputs : (g + 1) * outputs])
+        _products(view[:, :, :, g * inputs : (g + 1) * inputs], weights[g * outputs : (g + 1) * outputs], product)
         for g in range(groups)
     ]
     return np.concatenate(parts, axis=3)
@@ -56,7 +63,7 @@ def _depthwise(view: Array, weights: Array, groups: int) -> Array:
     return y
 
 
-def _products(view: Array, weights: Array) -> Array:
+def _products(view: Array, weights: Array, product: Product) -> Array:
     """Windows [N,Ho,Wo,C,kh,kw] times weights [Co,kh,kw,C] as matrix products over bands of rows."""
     n, height, width, channels, kh, kw = view.shape
     matrix = weights.transpose(3, 1, 2, 0).reshape(-1, weights.shape[0]).astype(view.dtype)
@@ -64,7 +71,7 @@ def _products(view: Array, weights: Array) -> Array:
     y = np.empty((n, height, width, weights.shape[0]), view.dtype)
     for first in range(0, height, band):
         rows = view[:, first : first + band].reshape(-1, matrix.shape[0])
-        y[:, first : first + band] = (rows @ matrix).reshape(n, -1, width, weights.shape[0])
+        y[:, first : first + band] = product(rows, matrix).reshape(n, -1, width, weights.shape[0])
     return y
 
 
@@ -76,6 +83,7 @@ def convolve_transposed(
     padding: Padding2D,
     groups: int,
     out_hw: tuple[int, int],
+    product: Product = np.matmul,
 ) -> Array:
     """Every input pixel times the kernel added at its place: weights [Co,kh,kw,Ci/groups] -> [N,Ho,Wo,Co]."""
     y = np.zeros((x.shape[0], *out_hw, weights.shape[0]), x.dtype)
@@ -83,14 +91,14 @@ def convolve_transposed(
         iy, oy = _targets(x.shape[1], strides[0], ky * dilations[0] - padding.top, out_hw[0])
         for kx in range(weights.shape[2]):
             ix, ox = _targets(x.shape[2], strides[1], kx * dilations[1] - padding.left, out_hw[1])
-            y[:, oy, ox] += _grouped_product(x[:, iy, ix], weights[:, ky, kx], groups)
+            y[:, oy, ox] += _grouped_product(x[:, iy, ix], weights[:, ky, kx], groups, product)
     return y
 
 
-def _grouped_product(x: Array, weights: Array, groups: int) -> Array:
+def _grouped_product(x: Array, weights: Array, groups: int, product: Product) -> Array:
     """[..., Ci] times [Co, Ci/groups], group by group."""
     inputs, kernels = np.split(x, groups, axis=-1), np.split(weights, groups, axis=0)
-    return np.concatenate([i @ k.T for i, k in zip(inputs, kernels, strict=True)], axis=-1)
+    return np.concatenate([product(i, k.T) for i, k in zip(inputs, kernels, strict=True)], axis=-1)
 
 
 def _targets(extent: int, stride: int, offset: int, out_extent: int) -> tuple[slice, slice]:

@@ -23,27 +23,30 @@ from accel_sim.ir import (
 )
 from accel_sim.numerics import PAPER, RescaledBilinear
 from accel_sim.reference.geometry import convolve, convolve_transposed, pad_image, windows
+from accel_sim.reference.ordered import product_in_order
 from accel_sim.reference.real_context import Reals, RealSite
 from accel_sim.reference.real_operators import activated
 
 
 def conv_2d(site: RealSite, op: Conv2D) -> Reals:
     """Conv2D and depthwise."""
-    total = convolve(site.real(0), site.real(1), op.strides, op.dilations, op.padding, op.groups)
+    total = convolve(site.real(0), site.real(1), op.strides, op.dilations, op.padding, op.groups, product_in_order)
     return _accumulated(site, total, op.activation)
 
 
 def transpose_conv_2d(site: RealSite, op: TransposeConv2D) -> Reals:
     """TransposeConv2D."""
     out_hw = (site.result.shape[1], site.result.shape[2])
-    total = convolve_transposed(site.real(0), site.real(1), op.strides, op.dilations, op.padding, op.groups, out_hw)
+    total = convolve_transposed(
+        site.real(0), site.real(1), op.strides, op.dilations, op.padding, op.groups, out_hw, product_in_order
+    )
     return _accumulated(site, total, op.activation)
 
 
 def fully_connected(site: RealSite, op: FullyConnected) -> Reals:
     """Rows of K times weights [Co, K]."""
     weights = site.real(1)
-    total = site.real(0).reshape(-1, weights.shape[1]) @ weights.T
+    total = product_in_order(site.real(0).reshape(-1, weights.shape[1]), weights.T)
     return _accumulated(site, total, op.activation).reshape(site.result.shape)
 
 
@@ -52,7 +55,7 @@ def mat_mul(site: RealSite, op: MatMul) -> Reals:
     a, b = site.real(0), site.real(1)
     a = a.swapaxes(-1, -2) if op.transpose_a else a
     b = b.swapaxes(-1, -2) if op.transpose_b else b
-    return _accumulated(site, np.matmul(a, b), NO_ACTIVATION).reshape(site.result.shape)
+    return _accumulated(site, product_in_order(a, b), NO_ACTIVATION).reshape(site.result.shape)
 
 
 def _accumulated(site: RealSite, total: Reals, activation: Activation) -> Reals:
