@@ -70,6 +70,7 @@ def test_a_preset_loads_under_its_own_name_with_its_source_and_survives_toml(nam
     assert config.name == name
     assert config.source
     assert parse_hardware(to_toml(config)) == config
+    assert parse_hardware(to_toml(config, explained=True)) == config
 
 
 def test_the_paper_grid_is_figure_1():
@@ -289,6 +290,15 @@ def test_what_a_preset_cannot_do_is_in_the_message_of_all_other_faults():
         "key timing.model: gemmini with output_stationary: is for grid.dataflow=weight_stationary alone"
         " (set timing.model=grid)",
     ]
+
+
+def test_an_explained_accelerator_says_what_each_key_may_be():
+    lines = to_toml(load_hardware("edge-16x16"), explained=True).splitlines()
+    said = {line.split(" = ")[0]: line.partition("# ")[2] for line in lines if " = " in line}
+    assert said["rows"] == "1 to 4096 processing elements"
+    assert said["dma_bytes_in_flight"] == "at least 1 bytes"
+    assert said["dataflow"] == "adder_tree, weight_stationary, output_stationary, input_stationary"
+    assert all(said[key] for key in said if key not in ("name", "description", "source"))
 
 
 def test_ports_and_engines_are_for_the_grid_model():

@@ -15,7 +15,10 @@ from accel_sim.hardware import load_hardware, preset_names, to_toml
 )
 @json_option
 def hw_command(preset: str | None, overrides: tuple[str, ...], json_path: str | None) -> int:
-    """List the accelerators, or print one as TOML: a file to start an accelerator of your own from."""
+    """List the accelerators, or print one as TOML: a file to start an accelerator of your own from.
+
+    Beside each key stand its unit and range, or its choices.
+    """
     if preset is None and (overrides or json_path):
         raise click.UsageError("--set and --json need a PRESET or a FILE.toml")
     if preset is None:
@@ -26,5 +29,5 @@ def hw_command(preset: str | None, overrides: tuple[str, ...], json_path: str | 
     with output_files((preset,), json=json_path) as files:
         config = hardware_of(preset, overrides)
         write_json(config, files)
-        click.echo(to_toml(config), nl=False)
+        click.echo(to_toml(config, explained=True), nl=False)
     return 0

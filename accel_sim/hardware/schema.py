@@ -8,8 +8,11 @@ from enum import Enum
 from typing import Any, get_type_hints
 
 from accel_sim.errors import Fault, HardwareError
-from accel_sim.hardware.checks import field_faults
+from accel_sim.hardware.checks import field_faults, range_text
 from accel_sim.hardware.config import AcceleratorConfig
+
+_COMMENTS_AT = 40
+"""Where comments begin in a line."""
 
 
 def build(document: dict[str, Any], faults: list[Fault]) -> AcceleratorConfig | None:
@@ -18,9 +21,14 @@ def build(document: dict[str, Any], faults: list[Fault]) -> AcceleratorConfig | 
     return found if isinstance(found, AcceleratorConfig) else None
 
 
-def to_toml(config: AcceleratorConfig) -> str:
-    """The configuration as TOML text that `parse_hardware` reads back as an equal configuration."""
-    return "\n".join(_lines(config, "")) + "\n"
+def to_toml(config: AcceleratorConfig, *, explained: bool = False) -> str:
+    """The configuration as TOML text that `parse_hardware` reads back as an equal configuration.
+
+    Args:
+        config: the accelerator.
+        explained: whether each key's unit and range, or its choices, stand beside it as a comment.
+    """
+    return "\n".join(_lines(config, "", explained=explained)) + "\n"
 
 
 def all_keys() -> tuple[str, ...]:
@@ -125,7 +133,7 @@ def _shown(value: object) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _lines(part: Any, prefix: str) -> Iterator[str]:
+def _lines(part: Any, prefix: str, *, explained: bool) -> Iterator[str]:
     """Plain keys first: in TOML a key after a table header belongs to that table."""
     inner = []
     for f in fields(part):
@@ -133,10 +141,21 @@ def _lines(part: Any, prefix: str) -> Iterator[str]:
         if is_dataclass(value):
             inner.append((f.name, value))
         else:
-            yield f"{f.name} = {_literal(value)}"
+            line = f"{f.name} = {_literal(value)}"
+            comment = _comment(f, value) if explained else ""
+            yield f"{line:<{_COMMENTS_AT}}# {comment}" if comment else line
     for name, value in inner:
         yield f"\n[{prefix}{name}]"
-        yield from _lines(value, f"{prefix}{name}.")
+        yield from _lines(value, f"{prefix}{name}.", explained=explained)
+
+
+def _comment(f: Field[Any], value: object) -> str:
+    """What a key may be."""
+    if "unit" in f.metadata:
+        return range_text(f.metadata["low"], f.metadata["high"], f.metadata["unit"])
+    if isinstance(value, Enum):
+        return ", ".join(choice.value for choice in type(value))
+    return "true, false" if isinstance(value, bool) else ""
 
 
 def _literal(value: object) -> str:
