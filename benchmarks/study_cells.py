@@ -18,9 +18,8 @@ from quantize_networks import NEAREST, NEVER, PER_TENSOR, Task
 
 import accel_sim
 from accel_sim.ir import Graph
-from accel_sim.quantization import get_recipe, quantize_with_report
+from accel_sim.quantization import Quantized, get_recipe, quantize_with_report
 from accel_sim.quantization.float_runner import FloatRunner
-from accel_sim.quantization import Quantized
 
 FULL = 12
 """Bits that stand for FP32."""
