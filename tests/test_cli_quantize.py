@@ -61,6 +61,21 @@ def test_what_is_missing_or_wrong_is_one_message_and_leaves_no_file(capsys, fold
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_page_has_the_steps_and_every_layer(capsys, folder, tmp_path):
+    encodings, page = tmp_path / "e.json", tmp_path / "r.html"
+    options = ["--output", tmp_path / "q.onnx", "--report", page]
+    recipe = ["--recipe", "fast", "--calibration", folder / "digits.npz", "--export-encodings", encodings]
+    assert invoke(capsys, folder, *options, *recipe)[0] == 0
+    text = page.read_text()
+    for part in ("Error of each layer", "bias correction", "depthwise_conv", "median of the layers"):
+        assert part in text
+    assert invoke(capsys, folder, *options, "--encodings", encodings)[0] == 0
+    text = page.read_text()
+    assert "errors not measured: no data" in text
+    assert "Error of each layer" not in text
+    assert "depthwise_conv" in text
+
+
 def test_integer_operators_instead_of_quantizers(capsys, folder, tmp_path):
     options = ["--recipe", "minmax", "--calibration", folder / "digits.npz"]
     forms = {"qdq": "QuantizeLinear", "qoperator": "QLinearConv"}

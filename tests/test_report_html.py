@@ -10,6 +10,7 @@ from browser import open_page, print_page
 
 import accel_sim
 from accel_sim.ir import RELU, Conv2D, ElementType, FullyConnected, Graph, Node, Padding2D, QuantParams, Reshape, Tensor
+from accel_sim.quantization import get_recipe
 
 HOSTILE = (
     '<script>document.title = "taken"</script>',
@@ -50,6 +51,24 @@ def hostile_network():
     return Graph(f"model {HOSTILE[0]}", nodes, tensors, ("x",), (names[3],))
 
 
+def hostile_float_network():
+    """The same in floats: what is quantized and debugged."""
+    rng = np.random.default_rng(5)
+    names = [f"{name} out" for name in HOSTILE]
+    shapes = {"x": (1, 8, 8, 3), names[0]: (1, 8, 8, 6), names[1]: (1, 8, 8, 4), names[2]: (1, 256), names[3]: (1, 5)}
+    tensors = {name: Tensor(name, shape, ElementType.FLOAT32, None) for name, shape in shapes.items()}
+    for name, shape in (("w0", (6, 3, 3, 3)), ("w1", (4, 1, 1, 6)), ("w2", (5, 256))):
+        values = rng.normal(0, 1, shape).astype(np.float32)
+        tensors[name] = Tensor(name, shape, ElementType.FLOAT32, None, values)
+    nodes = (
+        Node(HOSTILE[0], Conv2D(padding=Padding2D(1, 1, 1, 1), activation=RELU), ("x", "w0"), (names[0],)),
+        Node(HOSTILE[1], Conv2D(), (names[0], "w1"), (names[1],)),
+        Node(HOSTILE[2], Reshape(), (names[1],), (names[2],)),
+        Node(HOSTILE[3], FullyConnected(), (names[2], "w2"), (names[3],)),
+    )
+    return Graph(f"model {HOSTILE[0]}", nodes, tensors, ("x",), (names[3],))
+
+
 @pytest.fixture(scope="module")
 def reports():
     """Every kind of report that has a page."""
@@ -57,7 +76,11 @@ def reports():
     inputs, labels = accel_sim.random_inputs(graph, 6), np.arange(6) % 5
     program = accel_sim.compile(graph, profile="tflite")
     result = accel_sim.run(program, inputs)
+    floating, pictures = hostile_float_network(), np.random.default_rng(6).normal(0, 1, (8, 8, 8, 3))
+    recipe = get_recipe("fast", ("weights.per_channel=false", "weights.bits=4"))
     return {
+        "quantize": accel_sim.quantize_with_report(floating, pictures, recipe).report,
+        "debug": accel_sim.debug(floating, pictures, recipe=recipe, labels=np.arange(8) % 5),
         "run": accel_sim.RunReport(accel_sim.api.provenance(program, HOSTILE[0]), result),
         "compare": accel_sim.compare(graph, inputs, profile="tflite", labels=labels, source=HOSTILE[1]),
         "profiles": accel_sim.compare_profiles(graph, inputs, ["tflite", "onnxruntime", "paper"]),
@@ -81,7 +104,7 @@ def opened(pages, tmp_path_factory):
     return on_screen
 
 
-KINDS = ("run", "compare", "profiles", "overflow")
+KINDS = ("run", "compare", "profiles", "overflow", "quantize", "debug")
 
 
 class Elements(html.parser.HTMLParser):

@@ -75,7 +75,7 @@ def quantize_on_grids(graph: Graph, grids: Mapping[str, QuantParams], label: str
     layers = tuple(
         LayerQuality(node.name, node.op.name, grid_text(made, node), (), 1.0, 0.0) for node in weighted_nodes(made)
     )
-    report = QuantizationReport(label, (step,), (), 0, layers)
+    report = QuantizationReport(label, (step,), (), 0, layers, graph.name)
     return Quantized(made, report, graph, adjusted_graph(graph, made))
 
 

@@ -257,7 +257,8 @@ class Pipeline:
             for node in weighted_nodes(made)
         )
         count = len(self._kept[:REPORTED_SAMPLES])
-        return QuantizationReport(self._recipe.name, tuple(self._steps), tuple(self._quality), count, layers)
+        steps, stages = tuple(self._steps), tuple(self._quality)
+        return QuantizationReport(self._recipe.name, steps, stages, count, layers, made.name)
 
 
 def _decibels(ratio: float) -> str:

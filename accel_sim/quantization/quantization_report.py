@@ -59,6 +59,7 @@ class QuantizationReport:
         stages: what `signal_to_noise_db` was measured after; empty without calibration data.
         samples: calibration samples that it was measured on.
         layers: in the network's order.
+        model: the network's name.
     """
 
     recipe: str
@@ -66,6 +67,7 @@ class QuantizationReport:
     stages: tuple[str, ...]
     samples: int
     layers: tuple[LayerQuality, ...]
+    model: str = ""
 
 
 @dataclass(frozen=True, eq=False)

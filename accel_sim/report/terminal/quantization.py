@@ -15,7 +15,7 @@ _MOST_NOTES = 4  # of one step; the JSON report has all
 def quantization_page(report: QuantizationReport) -> Group:
     """The steps in their order, then the layers."""
     return page(
-        Text(f"recipe {report.recipe}", "bold"),
+        Text.assemble((report.model, "bold"), f"   recipe {report.recipe}"),
         facts([pair for step in report.steps for pair in _step(step)]),
         _legend(report),
         _layers(report) if report.stages else None,
