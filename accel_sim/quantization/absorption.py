@@ -79,7 +79,7 @@ def absorb(
     _check(first_bias, second_weight, amount, groups, cap)
     outputs = second_weight.shape[0]
     taps = np.asarray(second_weight, np.float64).reshape(groups, outputs // groups, -1, amount.size // groups)
-    gain = (taps.sum(axis=2) @ amount.reshape(groups, -1, 1)).reshape(outputs)
+    gain = (taps.sum(axis=2) * amount.reshape(groups, 1, -1)).sum(axis=2).reshape(outputs)
     base = np.zeros(outputs) if second_bias is None else np.asarray(second_bias, np.float64)
     lowered = cap if np.ndim(cap) == 0 and np.isinf(cap) else np.asarray(cap, np.float64) - amount
     return Absorption(amount, np.asarray(first_bias, np.float64) - amount, lowered, base + gain, -amount)

@@ -14,6 +14,7 @@ cheaper than a minibatch.
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_kernels.matmul_float import product
 from accel_sim.errors import Fault, QuantizationError
 from accel_sim.quantization.adaround_damping import held_out_damping
 from accel_sim.quantization.adaround_relaxation import AdaRoundOptions, WeightGradient, relax
@@ -73,7 +74,7 @@ def _gradient(
 ) -> WeightGradient:
     if task.is_linear and weight.shape[1] <= 2 * min(options.batch_rows, task.rows.shape[0]):
         gram, cross = objective.gram.astype(np.float32), objective.cross.astype(np.float32)
-        return lambda soft: np.asarray((soft @ gram - cross) * np.float32(2.0))
+        return lambda soft: np.asarray((product(soft, gram) - cross) * np.float32(2.0))
     generator = np.random.default_rng(options.seed)
     count = task.rows.shape[0]
     wanted, pull = weight.astype(np.float32), np.float32(2.0 * ridge)

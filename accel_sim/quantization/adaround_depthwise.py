@@ -13,6 +13,7 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_kernels.matmul_float import product
 from accel_sim.errors import Fault, QuantizationError
 from accel_sim.quantization.adaround_relaxation import AdaRoundOptions, relax
 from accel_sim.quantization.affine_grid import F64, AffineGrid
@@ -67,22 +68,22 @@ def adaround_depthwise(
 
 
 class _Depthwise:
-    """Rows by channel [C, n, taps], clamped targets [C, n]."""
+    """Rows by channel and tap [C, taps, n], clamped targets [C, n]."""
 
     def __init__(self, rows: F32, targets: F32, bias: F32, low: F32, high: F32) -> None:
-        self.rows = np.ascontiguousarray(rows.transpose(1, 0, 2))
+        self.rows = np.ascontiguousarray(rows.transpose(1, 2, 0))
         self.targets = np.clip(np.ascontiguousarray(targets.T), low[:, None], high[:, None])
         self.bias, self.low, self.high = bias[:, None], low[:, None], high[:, None]
 
     def error(self, weight: NDArray[np.floating]) -> F64:
         """Mean squared error of each channel for weights [C, taps], float64 [C]."""
-        made = np.matmul(self.rows, weight.astype(np.float32)[:, :, None])[:, :, 0] + self.bias
+        made = _weighted(self.rows, weight.astype(np.float32)) + self.bias
         difference = np.clip(made, self.low, self.high) - self.targets
         return np.asarray(np.square(difference, dtype=np.float64).mean(axis=1))
 
     def errors(self, channel: int, weights: F32) -> F64:
         """Mean squared errors of one channel for many weights [m, taps], float64 [m]."""
-        made = weights @ self.rows[channel].T
+        made = product(weights, self.rows[channel])
         made += self.bias[channel]
         np.clip(made, self.low[channel], self.high[channel], out=made)
         made -= self.targets[channel]
@@ -90,11 +91,19 @@ class _Depthwise:
 
     def gradient(self, weight: F32, pick: NDArray[np.intp]) -> F32:
         """Gradient of the error on the picked rows, summed over channels, by the weights [C, taps]."""
-        rows = self.rows[:, pick]
-        made = np.matmul(rows, weight[:, :, None])[:, :, 0] + self.bias
+        rows = self.rows[:, :, pick]
+        made = _weighted(rows, weight) + self.bias
         difference = np.clip(made, self.low, self.high) - self.targets[:, pick]
         difference *= (made > self.low) & (made < self.high)
-        return np.asarray(np.matmul(difference[:, None, :], rows)[:, 0] * np.float32(2.0 / pick.size))
+        return np.asarray((difference[:, None, :] * rows).sum(axis=2) * np.float32(2.0 / pick.size))
+
+
+def _weighted(rows: F32, weights: F32) -> F32:
+    """Sums over the taps of rows [C, taps, n] times weights [C, taps]: [C, n]."""
+    total = rows[:, 0] * weights[:, 0, None]
+    for tap in range(1, weights.shape[1]):
+        total += rows[:, tap] * weights[:, tap, None]
+    return total
 
 
 def _enumerated(task: _Depthwise, choices: RoundingChoices) -> Bools:
@@ -114,7 +123,7 @@ def _relaxed(
     task: _Depthwise, choices: RoundingChoices, nearest_error: float, options: AdaRoundOptions
 ) -> tuple[Bools, float]:
     generator = np.random.default_rng(options.seed)
-    count = task.rows.shape[1]
+    count = task.rows.shape[2]
 
     def gradient(soft: F32) -> F32:
         return task.gradient(soft, generator.integers(0, count, min(count, options.batch_rows), dtype=np.intp))

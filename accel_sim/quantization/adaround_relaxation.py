@@ -18,7 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_kernels.rounding_relaxation import BLOCK, adam_step, soften
 from accel_sim.errors import Fault, QuantizationError
+from accel_sim.numerics.elementary import exp, log
 from accel_sim.quantization.rounding import Bools, RoundingChoices
 
 F32 = NDArray[np.float32]
@@ -84,12 +86,12 @@ class AdaRoundOptions:
 
 def rectified_sigmoid(v: NDArray[np.floating]) -> NDArray[np.floating]:
     """h(V)."""
-    return np.asarray(np.clip((ZETA - GAMMA) / (1.0 + np.exp(-v)) + GAMMA, 0.0, 1.0))
+    return np.asarray(np.clip((ZETA - GAMMA) / (1.0 + exp(-v)) + GAMMA, 0.0, 1.0))
 
 
 def inverse_rectified_sigmoid(h: NDArray[np.floating]) -> NDArray[np.floating]:
     """V with h(V) = h, for 0 <= h <= 1."""
-    return np.asarray(-np.log((ZETA - GAMMA) / (h - GAMMA) - 1.0))
+    return np.asarray(-log((ZETA - GAMMA) / (h - GAMMA) - 1.0))
 
 
 def regularizer_slope(h: NDArray[np.floating], beta: float) -> NDArray[np.floating]:
@@ -101,7 +103,6 @@ def regularizer_slope(h: NDArray[np.floating], beta: float) -> NDArray[np.floati
 WeightGradient = Callable[[F32], F32]
 """Maps soft weights [Co, K] to the gradient of the mean squared output error by them, on a minibatch."""
 
-_BLOCK = 1 << 13  # weights at a time: the twenty passes over a block stay in the first-level cache
 _SETTLED = 0.01
 
 
@@ -116,50 +117,36 @@ class Relaxation:
         self._step = (choices.scale * (choices.up - choices.down)).astype(np.float32).reshape(-1)
         self._first, self._second = np.zeros_like(self._v), np.zeros_like(self._v)
         self._sigmoid, self._weights = np.empty_like(self._v), np.empty_like(self._v)
+        self._power, self._exponents = np.empty((2, BLOCK), np.float32)
+        self._bits = np.empty(BLOCK, np.int32)
+        self._reals = self._bits.view(np.float32)
 
     def soft_weights(self) -> F32:
         """W~ of eq 33 for the current V, [Co, K]; valid until the next call."""
-        for start in range(0, self._v.size, _BLOCK):
-            part = slice(start, start + _BLOCK)
-            s, w = self._sigmoid[part], self._weights[part]
-            np.negative(self._v[part], out=s)
-            np.exp(s, out=s)
-            s += 1.0
-            np.reciprocal(s, out=s)
-            np.multiply(s, ZETA - GAMMA, out=w)
-            w += GAMMA
-            np.clip(w, 0.0, 1.0, out=w)
-            w *= self._step[part]
-            w += self._down[part]
+        stretch = np.float32(ZETA - GAMMA), np.float32(GAMMA)
+        soften(self._v, self._down, self._step, *stretch, self._sigmoid, self._weights, self._bits, self._reals)
         return self._weights.reshape(self._shape)
 
     def update(self, gradient: F32, unit: float) -> None:
         """One step of Adam, given d error / d W~ at `soft_weights()`, times `unit`, plus lambda f."""
-        beta = self._options.beta(self._time)
+        options, beta = self._options, self._options.beta(self._time)
         self._time += 1
-        rate = self._options.learning_rate * math.sqrt(1.0 - 0.999**self._time) / (1.0 - 0.9**self._time)
-        flat = gradient.reshape(-1)
-        for start in range(0, flat.size, _BLOCK):
-            self._update_block(slice(start, start + _BLOCK), flat, unit, beta, rate)
-
-    def _update_block(self, part: slice, gradient: F32, unit: float, beta: float | None, rate: float) -> None:
-        sigmoid = self._sigmoid[part]
-        h = sigmoid * np.float32(ZETA - GAMMA) + np.float32(GAMMA)
-        inside = (h > 0.0) & (h < 1.0)
-        g = gradient[part] * self._step[part]
-        g *= np.float32(unit)
-        if beta is not None:
-            g += np.float32(self._options.regularization) * _slope(h, beta)
-        g *= sigmoid
-        g *= np.float32(ZETA - GAMMA) - np.float32(ZETA - GAMMA) * sigmoid
-        g *= inside
-        first, second = self._first[part], self._second[part]
-        first *= np.float32(0.9)
-        first += np.float32(0.1) * g
-        second *= np.float32(0.999)
-        g *= g
-        second += np.float32(0.001) * g
-        self._v[part] -= np.float32(rate) * first / (np.sqrt(second) + np.float32(1e-8))
+        rate = options.learning_rate * math.sqrt(1.0 - 0.999**self._time) / (1.0 - 0.9**self._time)
+        regularizer = (0.0, 1.0) if beta is None else (options.regularization, beta)
+        numbers = np.array([ZETA - GAMMA, GAMMA, unit, *regularizer, rate, 1e-8], np.float32)
+        adam_step(
+            self._v,
+            self._step,
+            self._sigmoid,
+            np.ascontiguousarray(gradient).reshape(-1),
+            self._first,
+            self._second,
+            numbers,
+            self._power,
+            self._exponents,
+            self._bits,
+            self._reals,
+        )
 
     def up(self) -> Bools:
         """The choice that the variables stand for: up where h(V) >= 1/2, [Co, K]."""
@@ -169,18 +156,6 @@ class Relaxation:
         """Share of the free weights with h(V) not within 0.01 of 0 or 1."""
         h = rectified_sigmoid(self._v)[self._free.reshape(-1)]
         return float(np.mean((h > _SETTLED) & (h < 1.0 - _SETTLED))) if h.size else 0.0
-
-
-def _slope(h: F32, beta: float) -> F32:
-    """`regularizer_slope` in float32; |c|^(beta - 1) as exp of log, which NumPy vectorizes everywhere."""
-    centered = h * np.float32(2.0) - np.float32(1.0)
-    power = np.maximum(np.abs(centered), np.float32(1e-30))
-    np.log(power, out=power)
-    power *= np.float32(beta - 1.0)
-    np.exp(power, out=power)
-    np.copysign(power, centered, out=power)
-    power *= np.float32(-2.0 * beta)
-    return np.asarray(power)
 
 
 def relax(

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.errors import Fault, QuantizationError
+from accel_sim.numerics.elementary import log
 from accel_sim.quantization.affine_grid import F64, require_finite
 
 DEAD_RATIO = 1e-6
@@ -103,7 +104,7 @@ def equalize(
             s, dead[k] = equalizing_factors(chain[k], chain[k + 1], dead_ratio)
             chain[k], chain[k + 1] = scaled_outputs(chain[k], s), scaled_inputs(chain[k + 1], s)
             totals[k] = totals[k] * s
-            largest = max(largest, float(np.abs(np.log(s)).max(initial=0.0)))
+            largest = max(largest, float(np.abs(log(s)).max(initial=0.0)))
         if largest <= tolerance or len(chain) == 2:
             break
     return EqualizedChain(tuple(chain), tuple(totals), tuple(dead), done)

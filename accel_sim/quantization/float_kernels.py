@@ -4,13 +4,12 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
+from accel_kernels.matmul_float import product
 from accel_sim.ir import Activation, Conv2D, FullyConnected
-from accel_sim.quantization.serial_products import serial_products
 
 Float32 = NDArray[np.float32]
 
 
-@serial_products()
 def convolution(op: Conv2D, x: Float32, weights: Float32, bias: Float32 | None, shape: tuple[int, ...]) -> Float32:
     """Conv2D in float32.
 
@@ -30,13 +29,12 @@ def convolution(op: Conv2D, x: Float32, weights: Float32, bias: Float32 | None, 
     return _finished(result, bias, op.activation)
 
 
-@serial_products()
 def fully_connected(
     op: FullyConnected, x: Float32, weights: Float32, bias: Float32 | None, shape: tuple[int, ...]
 ) -> Float32:
     """FullyConnected in float32: rows of K of `x` times `weights` [Co, K], in the shape given, but any first axis."""
     rows = x.reshape(-1, weights.shape[1])
-    return _finished(rows @ weights.T, bias, op.activation).reshape(-1, *shape[1:])
+    return _finished(product(rows, weights.T), bias, op.activation).reshape(-1, *shape[1:])
 
 
 def _padded(op: Conv2D, x: Float32) -> Float32:
@@ -81,7 +79,7 @@ def _grouped(op: Conv2D, x: Float32, weights: Float32, shape: tuple[int, ...]) -
             patches = _patches(op, channels, (kernel_height, kernel_width), shape)
         here = slice(group * per_group, (group + 1) * per_group)
         matrix = weights[here].reshape(per_group, -1)
-        result[:, here] = patches @ matrix.T
+        result[:, here] = product(patches, matrix.T)
     return result.reshape(shape)
 
 

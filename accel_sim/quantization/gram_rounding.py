@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_kernels.matmul_float import product
 from accel_sim.errors import Fault, QuantizationError
 from accel_sim.quantization.affine_grid import F64
 from accel_sim.quantization.rounding import Bools, RoundingChoices
@@ -49,7 +50,7 @@ class LinearObjective:
         for start in range(0, rows.shape[0], _BLOCK_ROWS):
             x = rows[start : start + _BLOCK_ROWS].astype(np.float64)
             t = targets[start : start + _BLOCK_ROWS].astype(np.float64)
-            gram, cross, power = gram + x.T @ x, cross + t.T @ x, power + (t * t).sum(axis=0)
+            gram, cross, power = gram + product(x.T, x), cross + product(t.T, x), power + (t * t).sum(axis=0)
         n = rows.shape[0]
         return cls(gram / n, cross / n, power / n, n)
 
@@ -63,12 +64,12 @@ class LinearObjective:
 
     def error(self, weight: F64) -> F64:
         """E[(t_o - w~ x^)^2] of each channel for weights [Co, K], float64 [Co]."""
-        inner = weight @ self.gram - 2.0 * self.cross
+        inner = product(weight, self.gram) - 2.0 * self.cross
         return np.asarray(np.maximum((inner * weight).sum(axis=1) + self.power, 0.0))
 
     def gradient(self, weight: F64) -> F64:
         """Half the gradient of the error by the weights, w~ G - R, [Co, K]."""
-        return np.asarray(weight @ self.gram - self.cross)
+        return np.asarray(product(weight, self.gram) - self.cross)
 
 
 _BLOCK_ROWS = 4096

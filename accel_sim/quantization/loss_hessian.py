@@ -13,7 +13,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_kernels.matmul_float import product
 from accel_sim.errors import Fault, QuantizationError
+from accel_sim.numerics.elementary import exp
 from accel_sim.quantization.affine_grid import F64
 
 Logits = Callable[[F64], NDArray[np.floating]]
@@ -52,9 +54,9 @@ def _gauss_newton(jacobian: F64, p: F64) -> F64:
     """Mean over samples of J^T (diag(p) - p p^T) J for J [P, N, classes] and p [N, classes]."""
     centered = jacobian - (jacobian * p).sum(axis=2, keepdims=True)
     rows = (centered * np.sqrt(p)).reshape(jacobian.shape[0], -1)
-    return np.asarray(rows @ rows.T / p.shape[0])
+    return np.asarray(product(rows, rows.T) / p.shape[0])
 
 
 def _softmax(logits: F64) -> F64:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    powers = exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.errors import Fault, QuantizationError
+from accel_sim.numerics.elementary import exp
 from accel_sim.quantization.affine_grid import F64
 
 
@@ -77,12 +78,12 @@ def linear_moments(weight: NDArray[np.floating], bias: NDArray[np.floating] | No
     """Moments of W x + b for W [Co, K] and independent inputs [K]: W E[x] + b and W^2 Var[x]."""
     matrix = np.asarray(weight, np.float64)
     shift = 0.0 if bias is None else np.asarray(bias, np.float64)
-    return Moments(matrix @ moments.mean + shift, matrix**2 @ moments.variance)
+    return Moments((matrix * moments.mean).sum(axis=1) + shift, (matrix**2 * moments.variance).sum(axis=1))
 
 
 def density(x: F64) -> F64:
     """The standard normal density N(x)."""
-    return np.asarray(np.exp(-0.5 * x**2) / math.sqrt(2.0 * math.pi))
+    return np.asarray(exp(-0.5 * x**2) / math.sqrt(2.0 * math.pi))
 
 
 def distribution(x: F64) -> F64:

@@ -23,7 +23,6 @@ from accel_sim.quantization.pipeline_steps import REPORTED_SAMPLES, Pipeline
 from accel_sim.quantization.quantization_report import Quantized
 from accel_sim.quantization.recipe import Absorb, Correction, Recipe, RoundingMethod
 from accel_sim.quantization.recipe_toml import get_recipe
-from accel_sim.quantization.serial_products import serial_products
 from accel_sim.transforms import CANONICAL_FLOAT, fold_batchnorm, run_passes
 
 
@@ -38,7 +37,6 @@ def quantize(
     return quantize_with_report(graph, calibration, recipe, progress=progress).graph
 
 
-@serial_products()
 def quantize_with_report(
     graph: Graph,
     calibration: Calibration | None = None,

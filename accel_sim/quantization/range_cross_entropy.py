@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.errors import Fault, QuantizationError
+from accel_sim.numerics.elementary import exp, log
 from accel_sim.quantization.affine_grid import F64, AffineGrid, GridScheme, grid_of_range, require_finite
 from accel_sim.quantization.range_minmax import minmax_grid
 from accel_sim.quantization.range_mse import mse_grid
@@ -27,12 +28,12 @@ class CrossEntropy:
 
     def __init__(self, logits: NDArray[np.floating]) -> None:
         self._logits = np.asarray(logits, np.float64)
-        self._targets = np.exp(log_softmax(self._logits))
+        self._targets = exp(log_softmax(self._logits))
 
     def of(self, grid: AffineGrid) -> float:
         """The objective for one grid."""
         quantized = log_softmax(grid.round_trip(self._logits))
-        return -float(np.vdot(self._targets, quantized)) / float(self._logits.shape[0])
+        return -float((self._targets * quantized).sum()) / float(self._logits.shape[0])
 
 
 def cross_entropy_grid(logits: NDArray[np.floating], scheme: GridScheme) -> AffineGrid:
@@ -69,4 +70,4 @@ def _refined(objective: CrossEntropy, best: AffineGrid, step: float) -> AffineGr
 def log_softmax(logits: F64) -> F64:
     """log psi(v) along the last axis, without overflow."""
     shifted = logits - logits.max(axis=-1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
+    return np.asarray(shifted - log(exp(shifted).sum(axis=-1, keepdims=True)))

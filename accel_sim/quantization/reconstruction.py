@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_kernels.matmul_float import product
 from accel_sim.errors import Fault, QuantizationError
 from accel_sim.quantization.affine_grid import F64
 from accel_sim.quantization.gram_rounding import LinearObjective
@@ -51,10 +52,10 @@ class Reconstruction:
     def error(self, weight: NDArray[np.floating]) -> F64:
         """Mean over all rows of (f_a(target) - f_a(W~ x^ + b))^2, float64 [Co]."""
         total = np.zeros(self.targets.shape[1])
-        transposed = np.ascontiguousarray(weight.T, np.float32)
+        transposed = weight.astype(np.float32).T
         for start in range(0, self.rows.shape[0], _BLOCK_ROWS):
             part = slice(start, start + _BLOCK_ROWS)
-            got = np.clip(self.rows[part] @ transposed + self.bias, self.low, self.high)
+            got = np.clip(product(self.rows[part], transposed) + self.bias, self.low, self.high)
             got -= np.clip(self.targets[part], self.low, self.high)
             total += np.einsum("nc,nc->c", got, got, dtype=np.float64)
         return np.asarray(total / self.rows.shape[0])
@@ -62,13 +63,13 @@ class Reconstruction:
     def gradient(self, weight: F32, pick: Picked) -> F32:
         """Gradient of the mean over the picked rows of the squared error by the weights, [Co, K]."""
         rows = self.rows[pick]
-        made = rows @ weight.T
+        made = product(rows, weight.T)
         made += self.bias
         difference = np.clip(made, self.low, self.high)
         difference -= np.clip(self.targets[pick], self.low, self.high)
         if not self.is_linear:
             difference *= (made > self.low) & (made < self.high)
-        slope = difference.T @ rows
+        slope = product(difference.T, rows)
         slope *= np.float32(2.0 / rows.shape[0])
         return np.asarray(slope)
 

@@ -50,7 +50,7 @@ class DirectError:
         np.clip(whole, low, high, out=whole)
         whole -= steps
         np.square(whole, out=whole)
-        error: F64 = whole.sum(axis=1) if self._weights is None else whole @ self._weights[columns]
+        error: F64 = whole.sum(axis=1) if self._weights is None else (whole * self._weights[columns]).sum(axis=1)
         return error
 
 

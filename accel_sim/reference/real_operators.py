@@ -28,6 +28,7 @@ from accel_sim.ir import (
     Subtract,
     Tanh,
 )
+from accel_sim.numerics import elementary
 from accel_sim.reference.movement import pad as pad_array
 from accel_sim.reference.real_context import Reals, RealSite
 
@@ -107,19 +108,19 @@ def hard_sigmoid(site: RealSite, op: HardSigmoid) -> Reals:
 def logistic(site: RealSite, op: Logistic) -> Reals:
     """1 / (1 + exp(-x)), from the exponential that cannot overflow."""
     x = site.real(0)
-    e = np.exp(-np.abs(x))
+    e = elementary.exp(-np.abs(x))
     return np.where(x >= 0, 1 / (1 + e), e / (1 + e))
 
 
 def tanh(site: RealSite, op: Tanh) -> Reals:
     """The hyperbolic tangent."""
-    return np.asarray(np.tanh(site.real(0)))
+    return np.asarray(elementary.tanh(site.real(0)))
 
 
 def softmax(site: RealSite, op: Softmax) -> Reals:
     """exp(beta * (x - max)) over its sum along the axis."""
     x = site.real(0)
-    e = np.exp(x.dtype.type(op.beta) * (x - x.max(axis=op.axis, keepdims=True)))
+    e = elementary.exp(x.dtype.type(op.beta) * (x - x.max(axis=op.axis, keepdims=True)))
     return np.asarray(e / e.sum(axis=op.axis, keepdims=True))
 
 

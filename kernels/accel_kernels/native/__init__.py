@@ -10,5 +10,12 @@ allocates nothing, so its machine code needs no runtime library: a process that 
 numba. Reads may go up to `SLACK` bytes past the end of an operand, writes never do.
 """
 
+import os
+
 SLACK = 256
 """Readable bytes that must follow activations and scratch memory."""
+
+
+def compiled() -> bool:
+    """Whether steps may be used: kernels are compiled, and need not check every index."""
+    return os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0") and os.environ.get("ACCEL_KERNELS_BOUNDSCHECK") != "1"
