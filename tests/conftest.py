@@ -1,10 +1,14 @@
 """What every test may use: the real models and inputs, the size of random campaigns, hypothesis without chance."""
 
+import contextlib
+import io
 import os
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+from accel_kernels._cache import say_compiling
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("ACCEL_SIM_DATA") or REPOSITORY.parent / "shared" / "data")
@@ -14,6 +18,10 @@ DATA = Path(os.environ.get("ACCEL_SIM_DATA") or REPOSITORY.parent / "shared" / "
 hypothesis.settings.register_profile("reproducible", derandomize=True, deadline=None, database=None)
 hypothesis.settings.register_profile("explore", deadline=None, max_examples=2000)
 hypothesis.settings.load_profile("reproducible")
+
+# Said once in a process: whichever test needs a kernel first would find the line on its stderr, or not find it.
+with contextlib.redirect_stderr(io.StringIO()):
+    say_compiling()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
