@@ -1,4 +1,4 @@
-"""Real float networks, quantized here and written as QDQ files: ONNX Runtime gives every byte that the machine gives."""
+"""Real networks, quantized here and written as QDQ files: ONNX Runtime gives every byte that the machine gives."""
 
 import numpy as np
 import pytest
@@ -36,9 +36,7 @@ def test_every_byte_of_every_tensor(data, network, recipe):
     images = task.images[:PICTURES]
     (source,) = graph.inputs
     written = write_qdq_onnx(graph)
-    tensors = [
-        onnx_models.run_ort(written, {source: images[i : i + 1]}, all_tensors=True) for i in range(len(images))
-    ]
+    tensors = [onnx_models.run_ort(written, {source: images[i : i + 1]}, all_tensors=True) for i in range(len(images))]
     kept = [o for node in graph.nodes for o in node.outputs if o in tensors[0] and tensors[0][o].dtype == np.uint8]
     assert len(kept) > 0.8 * len(graph.nodes), "tensors of the file have the graph's names"
     result = accel_sim.run(accel_sim.compile(graph, profile="onnxruntime"), {source: images}, "functional", keep=kept)
