@@ -20,6 +20,7 @@ from accel_sim.frontend.encodings import VERSIONS, Encoding, Encodings, Role, en
 from accel_sim.ir import Conv2D, Graph, MatMul, QuantParams, TransposeConv2D
 from accel_sim.quantization import ActivationRecipe, LayerRecipe, Recipe, WeightRecipe, quantize
 from accel_sim.quantization.given_grids import canonical_form, weight_axes
+from accel_sim.reference import evaluate_fake_quant, evaluate_float
 
 ORACLE = Path(__file__).parent / "oracles" / "aimet_encodings.py"
 
@@ -512,3 +513,25 @@ def test_what_aimet_writes_gives_one_network_in_all_versions(aimet: str, tmp_pat
         assert {e.name: (e.scale, e.offset) for e in parse_encodings(written).entries} == {
             e.name: (e.scale, e.offset) for e in encodings.entries
         }
+
+
+@pytest.mark.slow
+def test_aimet_simulates_the_float_network_that_we_write_on_our_encodings(aimet: str, tmp_path: Path, data) -> None:
+    """Equalized, biases corrected: the two files together are the network, for others as well."""
+    with np.load(data / "inputs/cifar10_jpeg200.npz") as arrays:
+        images = (arrays["images"][:20] / 127.5 - 1).astype(np.float32).transpose(0, 3, 1, 2)
+    graph = api.load(data / "onnx/cifar_resnet20_bn_fp32.onnx")
+    overrides = ("weights.per_channel=false", "weights.bits=4")
+    made = api.quantize_with_report(graph, images[:16], "fast", overrides=overrides)
+    (name,), (output,) = graph.inputs, graph.outputs
+    api.write_onnx(made.adjusted, tmp_path / "f.onnx", form="float")
+    np.savez(tmp_path / "x.npz", **{name: images[16:]})
+    files = [tmp_path / f"{version}.json" for version in ("0.6.1", "1.0.0", "2.0.0")]
+    for file in files:
+        file.write_text(api.write_encodings(made.graph, file.stem)[0])
+    call(aimet, "simulate", tmp_path / "f.onnx", tmp_path / "x.npz", *files, tmp_path / "y.npz")
+    stored = {name: graph.tensors[name].from_file_layout(images[16:])}
+    ours, exact = evaluate_fake_quant(made.graph, stored)[output], evaluate_float(graph, stored)[output]
+    with np.load(tmp_path / "y.npz") as theirs:
+        for results in theirs.values():  # AIMET sums in float32 and rounds no bias
+            assert np.square(results - ours).mean() < 0.01 * np.square(ours - exact).mean()

@@ -207,6 +207,32 @@ def test_real_networks_in_every_form(data, network: str, overrides: tuple[str, .
         np.testing.assert_array_equal(machine_codes(accel_sim.load(content), some), expected)
 
 
+INTEGER_FILES = ["tflite/kws_ref_model.tflite", "tflite/pretrainedResnet_quant.tflite"]
+FURTHER_FILES = [
+    "tflite/ad01_int8.tflite",
+    "tflite/mobilenet_v1_0.25_128_quant.tflite",
+    "tflite/vww_96_int8.tflite",
+    "onnx/cifar_resnet20_qdq_u8s8_pertensor.onnx",
+    "onnx/cifar_resnet20_qop_s8s8_perchannel.onnx",
+    "onnx/squeezenet1.1_qop_u8u8_pertensor.onnx",
+]
+
+
+@pytest.mark.parametrize("form", ["qdq", "qoperator"])
+@pytest.mark.parametrize("file", [*INTEGER_FILES, *(pytest.param(f, marks=pytest.mark.slow) for f in FURTHER_FILES)])
+def test_integer_networks_of_others_become_onnx(data, file: str, form: str) -> None:
+    """Signed activations included: ONNX Runtime on the file, the machine on the file, the machine on the original."""
+    graph = accel_sim.load(data / file)
+    content = accel_sim.write_onnx(graph, form=form)
+    (name,), (output,) = graph.inputs, graph.outputs
+    grid = graph.tensors[name].quant
+    stored = np.random.default_rng(0).normal(0, 60 * grid.scale[0], (1, *graph.tensors[name].shape[1:]))
+    inputs = graph.tensors[name].to_file_layout(stored.astype(np.float32))
+    got = codes(graph.tensors[output], run_session(session(content), {name: inputs})[output])
+    np.testing.assert_array_equal(got, machine_codes(graph, inputs))
+    np.testing.assert_array_equal(got, machine_codes(accel_sim.load(content), inputs))
+
+
 def machine_codes(graph: Graph, inputs: np.ndarray) -> np.ndarray:
     program = accel_sim.compile(graph, profile="onnxruntime")
     return accel_sim.run(program, inputs, level="functional").outputs[graph.outputs[0]]

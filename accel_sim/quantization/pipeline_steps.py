@@ -58,7 +58,7 @@ class Pipeline:
 
     def quantized(self, stream: Iterator[Sample], total: int | None) -> Quantized:
         """All steps after the first."""
-        if self._recipe.equalizes:
+        if self._recipe.equalizes and self._kept:
             self._measure("before equalization", self._graph, self._with_weights(self._nearest(), {}))
         self._equalize()
         self._absorb()

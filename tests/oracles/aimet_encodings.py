@@ -2,6 +2,8 @@
 
 python aimet_encodings.py export NET.onnx INPUTS.npz FOLDER   writes FOLDER/{0.6.1,1.0.0,2.0.0}.encodings
 python aimet_encodings.py read NET.onnx FILE.json ... OUT     writes, as JSON, the grids that it reads in each file
+python aimet_encodings.py simulate NET.onnx INPUTS.npz FILE.json ... OUT.npz
+                                                              writes the results of its simulation on each file's grids
 """
 
 import json
@@ -48,9 +50,30 @@ def read(model: str, *files: str) -> dict[str, Any]:
     return found
 
 
+def simulate(model: str, inputs: str, *files: str) -> dict[str, Any]:
+    """The network's first result, samples one after the other, by file."""
+    import numpy as np
+    import onnx
+    from aimet_onnx import QuantizationSimModel
+    from aimet_onnx.quantsim import load_encodings_to_sim
+
+    with np.load(inputs) as arrays:
+        (name, samples), *_ = arrays.items()
+    made = {}
+    for file in files:
+        simulated = QuantizationSimModel(onnx.load(model))
+        load_encodings_to_sim(simulated, file, strict=False)
+        made[file] = np.concatenate([simulated.session.run(None, {name: s[np.newaxis]})[0] for s in samples])
+    return made
+
+
 if __name__ == "__main__":
     command, *arguments = sys.argv[1:]
     if command == "export":
         export(*arguments)
+    elif command == "simulate":
+        import numpy as np
+
+        np.savez(arguments[-1], *simulate(*arguments[:-1]).values())
     else:
         Path(arguments[-1]).write_text(json.dumps(read(*arguments[:-1])))
