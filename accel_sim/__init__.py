@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from accel_sim.analysis.mismatch import MismatchReport, TensorMismatch
     from accel_sim.analysis.mismatch_profiles import ProfileReport
     from accel_sim.analysis.overflow import LayerOverflow, OverflowReport
+    from accel_sim.analysis.overflow_counts import LayerCounts, OverflowCounts, StructureCounts
     from accel_sim.analysis.samples import random_inputs
     from accel_sim.api import (
         apply_encodings,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         compare,
         compare_profiles,
         compile,
+        count_overflow,
         debug,
         golden_vectors,
         inspect,
@@ -57,7 +59,7 @@ if TYPE_CHECKING:
         UnsupportedModelError,
     )
     from accel_sim.frontend.encodings import Encodings
-    from accel_sim.hardware import AcceleratorConfig, load_hardware, preset_names
+    from accel_sim.hardware import AcceleratorConfig, load_hardware, preset_names, resolve_structure, structure_names
     from accel_sim.ir import Graph, Node, QuantParams, Tensor
     from accel_sim.numerics.profiles import PROFILES, Profile, get_profile
     from accel_sim.program import Program
@@ -77,6 +79,7 @@ _MODULES = {
     "accel_sim.analysis.mismatch": ["MismatchReport", "TensorMismatch"],
     "accel_sim.analysis.mismatch_profiles": ["ProfileReport"],
     "accel_sim.analysis.overflow": ["LayerOverflow", "OverflowReport"],
+    "accel_sim.analysis.overflow_counts": ["LayerCounts", "OverflowCounts", "StructureCounts"],
     "accel_sim.analysis.samples": ["random_inputs"],
     "accel_sim.api": [
         "apply_encodings",
@@ -85,6 +88,7 @@ _MODULES = {
         "compare",
         "compare_profiles",
         "compile",
+        "count_overflow",
         "debug",
         "golden_vectors",
         "inspect",
@@ -113,7 +117,13 @@ _MODULES = {
         "UnsupportedModelError",
     ],
     "accel_sim.frontend.encodings": ["Encodings"],
-    "accel_sim.hardware": ["AcceleratorConfig", "load_hardware", "preset_names"],
+    "accel_sim.hardware": [
+        "AcceleratorConfig",
+        "load_hardware",
+        "preset_names",
+        "resolve_structure",
+        "structure_names",
+    ],
     "accel_sim.ir": ["Graph", "Node", "QuantParams", "Tensor"],
     "accel_sim.numerics.profiles": ["PROFILES", "Profile", "get_profile"],
     "accel_sim.program": ["Program"],
@@ -141,6 +151,7 @@ __all__ = [
     "GraphError",
     "HardwareError",
     "InputError",
+    "LayerCounts",
     "LayerOverflow",
     "LayerResult",
     "Level",
@@ -148,6 +159,7 @@ __all__ = [
     "MismatchReport",
     "ModelError",
     "Node",
+    "OverflowCounts",
     "OverflowReport",
     "Profile",
     "ProfileReport",
@@ -160,6 +172,7 @@ __all__ = [
     "Recipe",
     "RunReport",
     "RunResult",
+    "StructureCounts",
     "Tensor",
     "TensorMismatch",
     "UnsupportedModelError",
@@ -170,6 +183,7 @@ __all__ = [
     "compare",
     "compare_profiles",
     "compile",
+    "count_overflow",
     "debug",
     "get_profile",
     "golden_vectors",
@@ -183,7 +197,9 @@ __all__ = [
     "quantize",
     "quantize_with_report",
     "random_inputs",
+    "resolve_structure",
     "run",
+    "structure_names",
     "timeline",
     "to_html",
     "to_json",

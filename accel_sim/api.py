@@ -18,7 +18,7 @@ from accel_sim.analysis.overflow import DEFAULT_ACCUMULATORS, OverflowReport, an
 from accel_sim.analysis.provenance import Provenance
 from accel_sim.analysis.samples import batches, sample_count
 from accel_sim.errors import Fault, InputError
-from accel_sim.hardware import DEFAULT_HARDWARE
+from accel_sim.hardware import DEFAULT_HARDWARE, resolve_structure
 from accel_sim.ir import Graph
 from accel_sim.numerics.profiles import Profile
 from accel_sim.program import Program
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from accel_sim.analysis.certificates import Certificate
     from accel_sim.analysis.debug import DebugReport
     from accel_sim.analysis.mismatch_profiles import ProfileReport
+    from accel_sim.analysis.overflow_counts import OverflowCounts
     from accel_sim.frontend.encodings import Encodings
+    from accel_sim.numerics.accumulators import AccumulatorStructure
     from accel_sim.quantization import Quantized, Recipe
     from accel_sim.quantization.calibration import Calibration
     from accel_sim.report.inspection import Inspection
@@ -409,6 +411,53 @@ def overflow(
     result = run(program, arrays, Level.CYCLE, threads=threads, progress=progress)
     about = provenance(program, source or _samples(result.samples))
     return analyze_overflow(graph, arithmetic, about, accumulators, result, calibrated)
+
+
+def count_overflow(
+    graph: Graph,
+    inputs: Array | Mapping[str, Array],
+    structures: "Sequence[str | int | os.PathLike[str] | AccumulatorStructure]" = ("32",),
+    hardware: Hardware = DEFAULT_HARDWARE,
+    profile: str | Profile | None = None,
+    *,
+    outputs: bool = False,
+    offences: bool = True,
+    source: str = "",
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> "OverflowCounts":
+    """Count what overflows in accumulators of given widths and structures, layer by layer and channel by channel.
+
+    Args:
+        graph: an integer graph.
+        inputs: as for `run`.
+        structures: each as for `resolve_structure`: a width that wraps (20), "20:saturate", a preset such as
+            "x86-vpmaddubsw", a TOML file, or a structure. Each is a run of its own, on the device's bytes.
+        hardware: as for `compile`; its own accumulators are not used.
+        profile: as for `compile`.
+        outputs: whether to keep the network's outputs on each structure.
+        offences: whether to look for the first offending output of each layer.
+        source: where the inputs came from, for the report.
+        threads: as for `run`.
+        progress: as for `run`; samples over all structures.
+
+    Raises:
+        HardwareError: a structure that cannot be. InputError: as `run`.
+    """
+    from accel_sim.analysis.overflow_counts import count_structures
+
+    config = resolve_hardware(hardware)
+    wanted = [resolve_structure(spec, config.grid.rows) for spec in structures]
+    if not wanted:
+        raise InputError("structures", [Fault("structures", "none", "there is at least one to count on")])
+    program, arrays = compile(graph, config, profile), _by_name(graph, inputs)
+    total = sample_count(graph, arrays)
+    if not total:
+        raise InputError("inputs", [Fault("samples", "0", "there is at least one sample to count on")])
+    about = provenance(program, source or _samples(total))
+    return count_structures(
+        program, about, arrays, wanted, outputs=outputs, offences=offences, threads=threads, progress=progress
+    )
 
 
 def certify(

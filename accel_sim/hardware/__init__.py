@@ -13,7 +13,7 @@ from accel_sim.hardware.config import (
 from accel_sim.hardware.load import DEFAULT_HARDWARE, load_hardware, parse_hardware, preset_names
 from accel_sim.hardware.memory import MemoryConfig, SramConfig
 from accel_sim.hardware.schema import all_keys, to_toml
-from accel_sim.hardware.structures import load_structure, parse_structure, structure_names
+from accel_sim.hardware.structures import load_structure, parse_structure, resolve_structure, structure_names
 from accel_sim.numerics.accumulators import OverflowPolicy
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "parse_hardware",
     "parse_structure",
     "preset_names",
+    "resolve_structure",
     "structure_names",
     "to_toml",
 ]

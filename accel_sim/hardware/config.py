@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
-from accel_sim.errors import Fault
+from accel_sim.errors import Fault, HardwareError
 from accel_sim.hardware.checks import described, range_faults, refuse
 from accel_sim.hardware.memory import MemoryConfig
-from accel_sim.numerics.accumulators import OverflowPolicy
+from accel_sim.hardware.structures import DEFAULT_ROWS, resolve_structure
+from accel_sim.numerics.accumulators import AccumulatorStructure, OverflowPolicy, plain
 
 
 class Dataflow(Enum):
@@ -56,18 +57,38 @@ class AccumulatorConfig:
     Attributes:
         bits: width. Networks whose software accumulates in 64 bits (16-bit activations) double it.
         overflow: see OverflowPolicy.
+        structure: an accumulator of several stages in place of these: see `resolve_structure`; "" for none.
     """
 
     bits: int = described("bits", 8, 32, default=32)
     overflow: OverflowPolicy = OverflowPolicy.WRAP
+    structure: str = ""
 
     def __post_init__(self) -> None:
-        refuse(range_faults(self), "accumulator")
+        faults = range_faults(self)
+        if self.structure and (self.bits, self.overflow) != (32, OverflowPolicy.WRAP):
+            given = f"{self.bits} bits, {self.overflow.value}, beside structure {self.structure!r}"
+            faults.append(Fault("structure", given, "has its own widths and policies", "give one or the other"))
+        elif self.structure:
+            faults += _structure_faults(self.structure)
+        refuse(faults, "accumulator")
+
+    def stages(self, rows: int) -> AccumulatorStructure:
+        """The accumulators of a grid of so many rows."""
+        return resolve_structure(self.structure, rows) if self.structure else plain(self.bits, self.overflow)
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of one accumulator in memory: its width rounded up to whole bytes."""
-        return -(-self.bits // 8)
+        """Bytes of one accumulator in memory: the width of its last stage rounded up to whole bytes."""
+        return -(-self.stages(DEFAULT_ROWS).final.bits // 8)
+
+
+def _structure_faults(name: str) -> list[Fault]:
+    try:
+        resolve_structure(name)
+    except HardwareError as error:
+        return [Fault("structure", x.value, f"{x.where}: {x.rule}", x.cure) for x in error.faults]
+    return []
 
 
 @dataclass(frozen=True)

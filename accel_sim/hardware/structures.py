@@ -20,6 +20,7 @@
 """
 
 import os
+import re
 import tomllib
 from dataclasses import fields
 from importlib import resources
@@ -27,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from accel_sim.errors import Fault, HardwareError
-from accel_sim.numerics.accumulators import AccumulatorStructure, OverflowPolicy, Stage
+from accel_sim.numerics.accumulators import AccumulatorStructure, OverflowPolicy, Stage, plain
 
 _PRESETS = resources.files("accel_sim.hardware") / "accumulators"
 _TEXTS = ("name", "inputs", "weights", "description", "source")
@@ -35,6 +36,7 @@ _FLAGS = ("raw_codes", "depthwise", "doubles")
 _KEYS = tuple(f.name for f in fields(AccumulatorStructure))
 _STAGE_KEYS = ("bits", "overflow", "terms")
 DEFAULT_ROWS = 16
+_WIDTH = re.compile(r"(\d{1,4})(?::(wrap|saturate))?")
 
 
 def structure_names() -> tuple[str, ...]:
@@ -54,6 +56,26 @@ def load_structure(name_or_path: str | os.PathLike[str], rows: int = DEFAULT_ROW
             types, and everything that AccumulatorStructure refuses.
     """
     return parse_structure(_read(name_or_path), os.fspath(name_or_path), rows)
+
+
+def resolve_structure(
+    spec: str | int | os.PathLike[str] | AccumulatorStructure, rows: int = DEFAULT_ROWS
+) -> AccumulatorStructure:
+    """The accumulator that a text means.
+
+    Args:
+        spec: a width in bits ("20" or 20: wraps; "20:saturate"), one of `structure_names()`, a TOML file, a structure.
+        rows: as for `load_structure`.
+
+    Raises:
+        HardwareError: as `load_structure`, and widths outside 8 to 64 bits.
+    """
+    if isinstance(spec, AccumulatorStructure):
+        return spec
+    match = _WIDTH.fullmatch(os.fspath(spec) if not isinstance(spec, int) else str(spec))
+    if match is None:
+        return load_structure(str(spec) if isinstance(spec, int) else spec, rows)
+    return plain(int(match[1]), OverflowPolicy(match[2] or "wrap"))
 
 
 def parse_structure(text: str, where: str = "accumulator", rows: int = DEFAULT_ROWS) -> AccumulatorStructure:

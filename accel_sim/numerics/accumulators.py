@@ -87,12 +87,12 @@ class AccumulatorStructure:
     Attributes:
         name: for people and reports.
         stages: first to last.
-        raw_codes: products are of input codes as they are stored; the last stage then starts with the bias less
-            zero point * sum of the weights, and padding is the zero point's code. Otherwise zero points are subtracted
-            before products are made. (Weights are relative to their zero points in both cases.)
+        raw_codes: products are of codes of both operands as they are stored; the last stage then starts with the bias
+            less what the zero points add to the sum, and padding is the zero point's code. Otherwise zero points are
+            subtracted before products are made.
         inputs, weights: element types of the commands to which the early stages apply; None: any.
-        depthwise: whether they apply to depthwise convolutions. All commands to which they do not apply have the last
-            stage alone, with zero points subtracted.
+        depthwise: whether they apply to groups of one input and one output channel. All commands to which they do not
+            apply have the last stage alone, with zero points subtracted.
         spacing: products that meet in the first stage lie this far apart along K; 1: neighbours.
         doubles: commands whose software accumulates in 64 bits have a last stage twice as wide (at most 64 bits).
         description: what it is. source: where that is known from.
@@ -129,7 +129,7 @@ class AccumulatorStructure:
         Args:
             inputs: element type of its activations.
             weights: of its weights.
-            depthwise: whether it is a depthwise convolution.
+            depthwise: whether its groups have one input and one output channel.
             wide: whether its software accumulates in 64 bits.
         """
         applies = (

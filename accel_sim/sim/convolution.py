@@ -15,10 +15,6 @@ from accel_sim.sim.float_convolution import prepare_float_transposed
 from accel_sim.sim.geometry import window_geometry
 from accel_sim.sim.memory import Array, Memory, Scratch
 from accel_sim.sim.multiply_accumulate import (
-    Accumulator,
-    Kernel,
-    MultiplyAccumulate,
-    choose,
     code_span,
     products_per_addition,
     sum_span,
@@ -26,6 +22,7 @@ from accel_sim.sim.multiply_accumulate import (
 from accel_sim.sim.phased_convolution import prepare_phased
 from accel_sim.sim.preparation import Context, Operation, Record, Run, prepares
 from accel_sim.sim.requantizers import Requantizer, prepare_output
+from accel_sim.sim.structured import Engine, Ranges, choose_engine
 
 Int64s = NDArray[np.int64]
 Gather = Callable[[Array, Int64s, int, int, int, Array], None]
@@ -49,7 +46,7 @@ class _Convolution:
 
     command: Convolve | TransposeConvolve
     gather: Gather
-    engine: MultiplyAccumulate
+    engine: Engine
     groups: tuple[_Group, ...]
     requantize: Requantizer
     multiplier: int
@@ -163,18 +160,28 @@ def start_bias(command: Convolve | TransposeConvolve, context: Context, channels
 
 def convolution_engine(
     command: Convolve | TransposeConvolve, context: Context, flat: NDArray[Any], bias: Int64s
-) -> MultiplyAccumulate:
+) -> Engine:
     """The arithmetic of a convolution with relative weights `flat` [Co, taps * channels of a group]."""
-    inputs = code_span(command.input.dtype, command.input_zero_point)
-    return choose(
-        Accumulator.of(context.accumulator, wide=command.wide_accumulator),
-        flat.shape[1],
+    inputs, channels = code_span(command.input.dtype, command.input_zero_point), len(flat)
+    zeros = np.broadcast_to(np.array(command.weight_zero_point, np.int64), (channels,))
+    ranges = Ranges(
         inputs,
         (int(flat.min(initial=0)), int(flat.max(initial=0))),
         sum_span(flat, bias, inputs),
         (int(bias.min(initial=0)), int(bias.max(initial=0))),
+        flat,
+        bias,
+        command.input_zero_point,
+        np.ascontiguousarray(zeros),
+    )
+    return choose_engine(
+        context,
+        (command.input.dtype, command.weights.dtype),
+        flat.shape[1],
+        ranges,
         tree=products_per_addition(context.hardware.grid, command.tiling),
-        watching=context.watching,
+        wide=command.wide_accumulator,
+        depthwise=command.weights.shape[3] == 1 and channels == command.groups,
     )
 
 
@@ -183,7 +190,7 @@ def _operation(command: Convolve | TransposeConvolve, context: Context, gather: 
     flat = weights.reshape(channels, prod(weights.shape[1:]))
     bias = start_bias(command, context, channels)
     engine = convolution_engine(command, context, flat, bias)
-    if isinstance(command, TransposeConvolve) and engine.kernel is Kernel.TREES:
+    if isinstance(command, TransposeConvolve) and engine.phased:
         return prepare_phased(command, replace(engine, depth=matrix_shape(command).reduction), weights, bias)
     requantize = prepare_output(command.output, channels, engine.accumulator.dtype, command.output_to.dtype)
     is_depthwise = command.groups > 1 and weights.shape[3] == 1
@@ -196,11 +203,11 @@ def _operation(command: Convolve | TransposeConvolve, context: Context, gather: 
         groups = tuple(_groups(command, engine, flat, bias, weights.shape[3]))
     multiplier = channels // command.groups if is_depthwise else 0
     convolution = _Convolution(command, gather, engine, groups, requantize, multiplier)
-    return Operation(convolution.bind, convolution.scratch, watched=True)
+    return Operation(convolution.bind, convolution.scratch, watched=True, counted=engine.counted)
 
 
 def _groups(
-    command: Convolve | TransposeConvolve, engine: MultiplyAccumulate, flat: Int64s, bias: Int64s, inputs: int
+    command: Convolve | TransposeConvolve, engine: Engine, flat: Int64s, bias: Int64s, inputs: int
 ) -> list[_Group]:
     size = len(flat) // command.groups
     return [

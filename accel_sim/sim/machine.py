@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 from accel_sim.errors import Fault, ProgramError
 from accel_sim.hardware import AcceleratorConfig
+from accel_sim.numerics.accumulators import AccumulatorStructure
 from accel_sim.program import Program, written_by
 from accel_sim.sim.layers import CommandReport, command_timings, layer_results
 from accel_sim.sim.memory import Array
 from accel_sim.sim.observers import Keeper, Observer
-from accel_sim.sim.prepared import PreparedProgram, Worker, merged_record, prepared
+from accel_sim.sim.prepared import PreparedProgram, Tally, Worker, merged_record, merged_tally, prepared
 from accel_sim.sim.result import LayerResult, Level, RunResult
 from accel_sim.sim.samples import Samples, check_inputs, empty_outputs, place, to_file
 from accel_sim.sim.timing import CommandTiming
@@ -47,6 +48,7 @@ class _Job:
             worker.execute(0, len(self.program.commands))
         for port in self.program.outputs:
             place(self.outputs[port.name], sample, to_file(port, memory.view(port.operand)))
+        worker.tally(sample)
 
     def _notify(self, index: int, sample: int, worker: Worker) -> None:
         command = self.program.commands[index]
@@ -94,14 +96,42 @@ class Machine:
             ProgramError: listing every fault of the program, and everything in it that the machine does not have.
         """
         self._check(program)
-        samples = check_inputs(program, inputs)
-        keeper = Keeper(program, keep, samples.count)
+        job = _job(program, inputs, keep, observers)
         ready = prepared(program, self.hardware, level)
-        job = _Job(program, samples, keeper, tuple(observers), empty_outputs(program.outputs, samples.count))
         workers = _run_all(job, ready, threads or os.cpu_count() or 1, progress)
         result = self._result(job, level, ready, workers)
         ready.give_back(workers)
         return result
+
+    def count(
+        self,
+        program: Program,
+        inputs: Mapping[str, Array],
+        structure: AccumulatorStructure,
+        *,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> tuple[RunResult, dict[int, Tally]]:
+        """Run a program on accumulators of a structure, at the functional level; what overflowed in each command.
+
+        Args:
+            program: as for `run`.
+            inputs: as for `run`.
+            structure: in place of the hardware's accumulators.
+            threads: as for `run`.
+            progress: as for `run`.
+
+        Returns:
+            The result; by command, what was counted. Commands that no input can make overflow are not among them.
+        """
+        self._check(program)
+        job = _job(program, inputs)
+        ready = prepared(program, self.hardware, Level.FUNCTIONAL, structure)
+        workers = _run_all(job, ready, threads or os.cpu_count() or 1, progress)
+        tallies = {index: merged_tally(workers, index) for index in ready.counted}
+        result = self._result(job, Level.FUNCTIONAL, ready, workers)
+        ready.give_back(workers)
+        return result, tallies
 
     def _check(self, program: Program) -> None:
         """A program's tiles fit the grid and memories that it was compiled for, and need not fit others."""
@@ -137,6 +167,14 @@ class Machine:
         ]
         reports = [CommandReport(*parts) for parts in zip(program.commands, timings, records, strict=True)]
         return layer_results(reports, self.hardware.grid.size)
+
+
+def _job(
+    program: Program, inputs: Mapping[str, Array], keep: Iterable[str] = (), observers: Iterable[Observer] = ()
+) -> _Job:
+    samples = check_inputs(program, inputs)
+    keeper = Keeper(program, keep, samples.count)
+    return _Job(program, samples, keeper, tuple(observers), empty_outputs(program.outputs, samples.count))
 
 
 def _run_all(job: _Job, ready: PreparedProgram, threads: int, progress: Progress | None) -> list[Worker]:

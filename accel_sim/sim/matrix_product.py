@@ -9,15 +9,13 @@ from numpy.typing import NDArray
 from accel_sim.program import MatrixMultiply, Region
 from accel_sim.sim.memory import Array, Memory, Scratch
 from accel_sim.sim.multiply_accumulate import (
-    Accumulator,
-    MultiplyAccumulate,
     Span,
-    choose,
     code_span,
     products_per_addition,
 )
 from accel_sim.sim.preparation import Context, Operation, Record, Run, prepares
 from accel_sim.sim.requantizers import Requantizer, prepare_output
+from accel_sim.sim.structured import Engine, Ranges, choose_engine
 
 Int64s = NDArray[np.int64]
 Index = tuple[int, ...]
@@ -28,7 +26,7 @@ class _Product:
     """A prepared matrix product; `packed`: the right-hand matrices by batch index, where they are constant."""
 
     command: MatrixMultiply
-    engine: MultiplyAccumulate
+    engine: Engine
     requantize: Requantizer
     packed: dict[Index, Array] | None
 
@@ -90,18 +88,26 @@ def prepare_matrix_multiply(command: MatrixMultiply, context: Context) -> Operat
     columns = command.output_to.shape[-1]
     requantize = prepare_output(command.output, columns, engine.accumulator.dtype, command.output_to.dtype)
     product = _Product(command, engine, requantize, _packed(command, engine, context))
-    return Operation(product.bind, product.scratch, watched=True)
+    return Operation(product.bind, product.scratch, watched=True, counted=engine.counted)
 
 
-def product_engine(command: MatrixMultiply, context: Context) -> MultiplyAccumulate:
+def product_engine(command: MatrixMultiply, context: Context) -> Engine:
     """The arithmetic of a matrix product."""
-    depth = command.a.shape[-2 if command.transpose_a else -1]
+    depth, columns = command.a.shape[-2 if command.transpose_a else -1], command.output_to.shape[-1]
     inputs, weights = code_span(command.a.dtype, command.a_zero_point), _right_span(command)
     ends = [a * b for a in inputs for b in weights]
     sums = depth * min(ends), depth * max(ends)
-    accumulator = Accumulator.of(context.accumulator, wide=command.wide_accumulator)
-    tree = products_per_addition(context.hardware.grid, command.tiling)
-    return choose(accumulator, depth, inputs, weights, sums, (0, 0), tree=tree, watching=context.watching)
+    zeros = np.ascontiguousarray(np.broadcast_to(np.array(command.b_zero_point, np.int64), (columns,)))
+    ranges = Ranges(inputs, weights, sums, (0, 0), None, np.zeros(columns, np.int64), command.a_zero_point, zeros)
+    return choose_engine(
+        context,
+        (command.a.dtype, command.b.dtype),
+        depth,
+        ranges,
+        tree=products_per_addition(context.hardware.grid, command.tiling),
+        wide=command.wide_accumulator,
+        depthwise=False,
+    )
 
 
 def _right_span(command: MatrixMultiply) -> Span:
@@ -109,7 +115,7 @@ def _right_span(command: MatrixMultiply) -> Span:
     return min(low for low, _ in spans), max(high for _, high in spans)
 
 
-def _packed(command: MatrixMultiply, engine: MultiplyAccumulate, context: Context) -> dict[Index, Array] | None:
+def _packed(command: MatrixMultiply, engine: Engine, context: Context) -> dict[Index, Array] | None:
     """The right-hand matrices of a constant operand, one for each batch index; equal ones are packed once."""
     if command.b.region is not Region.CONSTANTS:
         return None

@@ -21,7 +21,7 @@ from accel_kernels import (
     gemm_wrap,
 )
 from accel_kernels.lanes import STEPS, pack_lanes
-from accel_sim.hardware import AccumulatorConfig, Dataflow, GridConfig, OverflowPolicy
+from accel_sim.hardware import Dataflow, GridConfig, OverflowPolicy
 from accel_sim.program import Tiling
 from accel_sim.sim.memory import Array
 
@@ -45,19 +45,16 @@ class Kernel(Enum):
     """Addition by addition in accumulators of any width."""
     TREES = "trees"
     """As LANES64, where one addition takes the exact sum of several products."""
+    STRUCTURE = "structure"
+    """An accumulator of any stages, overflow counted channel by channel (`structured`)."""
 
 
 @dataclass(frozen=True)
 class Accumulator:
-    """The accumulator of a command: the hardware's, twice as wide for a command that accumulates in 64 bits."""
+    """An accumulator of one stage."""
 
     bits: int
     policy: OverflowPolicy
-
-    @classmethod
-    def of(cls, hardware: AccumulatorConfig, *, wide: bool) -> "Accumulator":
-        """The accumulator that a command gets from the hardware."""
-        return cls(hardware.bits * (2 if wide else 1), hardware.overflow)
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
@@ -86,6 +83,14 @@ class MultiplyAccumulate:
     operands: np.dtype[np.generic]
     depth: int
     tree: int = 1
+
+    counted = 0
+    """Channels whose overflow is counted: nothing counts here."""
+
+    @property
+    def phased(self) -> bool:
+        """Whether it matters which taps of a transposed convolution meet in a pixel."""
+        return self.kernel is Kernel.TREES
 
     @property
     def panel_columns(self) -> int:

@@ -14,10 +14,10 @@ from accel_kernels import panels
 from accel_sim.program import TransposeConvolve
 from accel_sim.sim.geometry import window_geometry
 from accel_sim.sim.memory import Array, Memory
-from accel_sim.sim.multiply_accumulate import MultiplyAccumulate
 from accel_sim.sim.phases import ABSENT, Phase, phases_of
 from accel_sim.sim.preparation import Operation, Record, Run
 from accel_sim.sim.requantizers import prepare_output
+from accel_sim.sim.structured import Engine
 
 Int64s = NDArray[np.int64]
 
@@ -33,7 +33,7 @@ class _Part:
     column: int
 
 
-def prepare_phased(command: TransposeConvolve, engine: MultiplyAccumulate, weights: Int64s, bias: Int64s) -> Operation:
+def prepare_phased(command: TransposeConvolve, engine: Engine, weights: Int64s, bias: Int64s) -> Operation:
     """The operation; `weights` are relative [Co, kh, kw, channels], taps reversed; `engine` is for a phase's taps."""
     x, y = command.input, command.output_to
     pixels, channels, inputs = prod(y.shape[:3]), y.shape[3], weights.shape[3]
@@ -67,7 +67,7 @@ def prepare_phased(command: TransposeConvolve, engine: MultiplyAccumulate, weigh
 
         return run
 
-    return Operation(bind, watched=True)
+    return Operation(bind, watched=True, counted=engine.counted)
 
 
 def _with_the_rest(phases: tuple[Phase, ...], pixels: int) -> list[Phase]:

@@ -13,14 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.errors import Fault, ProgramError
-from accel_sim.hardware import AcceleratorConfig, AccumulatorConfig
+from accel_sim.hardware import AcceleratorConfig
+from accel_sim.numerics.accumulators import AccumulatorStructure
 from accel_sim.program import Command, Operand, Region
 from accel_sim.sim.memory import Array, Bytes, Memory, Scratch, view
 from accel_sim.sim.result import Level
 
 Run = Callable[[], None]
 Record = NDArray[np.int64]
-"""int64[3]: smallest and largest value held by an accumulator, overflow events (accel_kernels)."""
+"""int64[3]: smallest and largest value held by an accumulator, overflow events (accel_kernels); then, where overflow is
+counted, [3, channels] (`accel_kernels.count_structure`)."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +33,13 @@ class Operation:
         bind: gives the function that runs the command in a memory; it keeps the record of its accumulators.
         scratch: bytes of each scratch buffer that it needs.
         watched: whether it has accumulators and keeps a record.
+        counted: output channels whose overflow is counted in the record; 0 where it is not.
     """
 
     bind: Callable[[Memory, Record], Run]
     scratch: Mapping[Scratch, int] = field(default_factory=dict)
     watched: bool = False
+    counted: int = 0
 
 
 @dataclass(frozen=True)
@@ -46,16 +50,18 @@ class Context:
         constants: the image of Region.CONSTANTS.
         hardware: the accelerator.
         level: of detail.
+        counted: the accumulators whose overflow is counted, in place of the hardware's; None: nothing is counted.
     """
 
     constants: Bytes
     hardware: AcceleratorConfig
     level: Level
+    counted: AccumulatorStructure | None = None
 
     @property
-    def accumulator(self) -> AccumulatorConfig:
-        """The hardware's."""
-        return self.hardware.accumulator
+    def structure(self) -> AccumulatorStructure:
+        """The accumulators."""
+        return self.counted or self.hardware.accumulator.stages(self.hardware.grid.rows)
 
     @property
     def watching(self) -> bool:

@@ -5,10 +5,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
+from accel_kernels.count_structure import COUNTS
 from accel_kernels.lanes import new_record, reset_record
 from accel_sim.errors import Fault, ProgramError
 from accel_sim.hardware import AcceleratorConfig
+from accel_sim.numerics.accumulators import AccumulatorStructure
 from accel_sim.program import Command, Program, verify
 from accel_sim.sim import convolution, elementwise, matrix_product, movement, pooling, resizing, softmax, tables
 from accel_sim.sim.layers import CommandReport, layer_results
@@ -18,6 +21,7 @@ from accel_sim.sim.native.runner import NativeProgram, NativeRunner, available
 from accel_sim.sim.native.step import NativeStep, lower
 from accel_sim.sim.preparation import Context, Operation, Record, Run, prepare
 from accel_sim.sim.result import LayerResult, Level
+from accel_sim.sim.structured import RECORD, counts_of
 
 EXECUTORS = (
     convolution,
@@ -71,6 +75,11 @@ class PreparedProgram:
             return operation.watched
         return self.native is not None and index in self.native.watched
 
+    @property
+    def counted(self) -> tuple[int, ...]:
+        """The commands whose overflow is counted."""
+        return tuple(index for index, o in enumerate(self.operations) if o is not None and o.counted)
+
     def take(self, threads: int) -> "Worker":
         """An idle worker, or a new one; its records are empty."""
         waiting = self.idle.setdefault(threads, [])
@@ -93,11 +102,12 @@ class PreparedProgram:
             for name, size in operation.scratch.items() if operation else ():
                 scratch[name] = max(scratch.get(name, 0), size)
         memory = Memory(self.activation_bytes, self.region, scratch)
-        records = tuple(new_record() if o else UNWATCHED for o in self.operations)
+        records = tuple(new_record(COUNTS * o.counted) if o else UNWATCHED for o in self.operations)
         pairs = zip(self.operations, records, strict=True)
         runs = tuple(o.bind(memory, record) if o else None for o, record in pairs)
         runner = NativeRunner(self.native, memory, threads) if self.native else None
-        return Worker(memory, runs, records, runner, self.native.ends if self.native else [], threads)
+        firsts: dict[int, int | None] = dict.fromkeys(self.counted)
+        return Worker(memory, runs, records, runner, self.native.ends if self.native else [], threads, firsts)
 
 
 @dataclass(frozen=True)
@@ -111,6 +121,7 @@ class Worker:
         runner: runs native steps.
         ends: for each command, the end of the native steps that begin with it.
         threads: that may share the work of a step.
+        firsts: for each counted command, the first sample in which something overflowed.
     """
 
     memory: Memory
@@ -119,11 +130,13 @@ class Worker:
     runner: NativeRunner | None
     ends: list[int]
     threads: int
+    firsts: dict[int, int | None]
 
     def reset(self) -> None:
         """Make all records empty."""
         for record in self.records:
             reset_record(record)
+        self.firsts.update(dict.fromkeys(self.firsts))
         if self.runner is not None:
             self.runner.reset()
 
@@ -132,6 +145,12 @@ class Worker:
         if self.runs[index] is not None or self.runner is None:
             return self.records[index]
         return np.array((*self.runner.extremes(index), 0), np.int64)
+
+    def tally(self, sample: int) -> None:
+        """A sample has been run, after all earlier ones of this worker."""
+        for index, first in self.firsts.items():
+            if first is None and self.record(index)[2]:
+                self.firsts[index] = sample
 
     def execute(self, first: int, last: int) -> None:
         """Commands first to last - 1."""
@@ -152,33 +171,51 @@ def merged_record(workers: Iterable[Worker], index: int) -> Record:
     """The record of a command over all workers."""
     merged = new_record()
     for worker in workers:
-        lowest, highest, events = worker.record(index)
+        lowest, highest, events = worker.record(index)[:RECORD]
         merged[0], merged[1] = min(merged[0], lowest), max(merged[1], highest)
         merged[2] += events
     return merged
 
 
-_Key = tuple[int, AcceleratorConfig, Level]
+Tally = tuple[NDArray[np.int64], int | None]
+"""int64 [3, channels] of `accel_kernels.count_structure`, and the first sample with an event."""
+
+
+def merged_tally(workers: Iterable[Worker], index: int) -> Tally:
+    """What was counted of a command over all workers."""
+    counts = sum(counts_of(worker.record(index)) for worker in workers)
+    firsts = [worker.firsts[index] for worker in workers]
+    assert isinstance(counts, np.ndarray)
+    return counts, min((first for first in firsts if first is not None), default=None)
+
+
+_Key = tuple[int, AcceleratorConfig, Level, AccumulatorStructure | None]
 _kept: dict[_Key, PreparedProgram] = {}
 
 
-def prepared(program: Program, hardware: AcceleratorConfig, level: Level) -> PreparedProgram:
+def prepared(
+    program: Program, hardware: AcceleratorConfig, level: Level, counted: AccumulatorStructure | None = None
+) -> PreparedProgram:
     """The program made ready for an accelerator and a level of detail; the work is done once per program.
+
+    With `counted`, its accumulators have that structure, and what no input can make overflow is not counted.
 
     Raises:
         ProgramError: listing every rule that the program violates and everything that the machine does not have.
     """
-    key = (id(program), hardware, level)
+    key = (id(program), hardware, level, counted)
     if key not in _kept:
-        _kept[key] = _prepare(program, hardware, level)
+        _kept[key] = _prepare(program, hardware, level, counted)
         weakref.finalize(program, _kept.pop, key, None)
     return _kept[key]
 
 
-def _prepare(program: Program, hardware: AcceleratorConfig, level: Level) -> PreparedProgram:
+def _prepare(
+    program: Program, hardware: AcceleratorConfig, level: Level, counted: AccumulatorStructure | None
+) -> PreparedProgram:
     verify(program)
     region = Constants(program.constants)
-    context = Context(region.codes, hardware, level)
+    context = Context(region.codes, hardware, level, counted)
     choose = _preparer(level)
     native = level is not Level.STEPPED and available()
     operations: list[Operation | None] = []

@@ -25,6 +25,7 @@ from accel_sim.sim.preparation import Context, Operation, Record, Run, prepare, 
 from accel_sim.sim.requantizers import Requantizer, prepare_output
 from accel_sim.sim.stepped_folds import FoldTable, folds_of
 from accel_sim.sim.stepped_grid import Products, SteppedGrid
+from accel_sim.sim.structured import Engine, StructureEngine
 from accel_sim.sim.timing_grid import GridTime
 from accel_sim.sim.timing_matrix import matrix_grid_time
 
@@ -199,6 +200,18 @@ class _Convolution:
                 target[:] = part
 
 
+def _one_stage(engine: Engine) -> MultiplyAccumulate:
+    """The engine of an accumulator that the grid has.
+
+    Raises:
+        ProgramError: one of several stages, or wider than 32 bits.
+    """
+    if isinstance(engine, StructureEngine):
+        rule = "the stepped grid has accumulators of one stage, of 32 bits at most"
+        raise refusal("accumulator", engine.structure.name, f"{rule} (64 where software has 64)")
+    return engine
+
+
 def _convolution(command: Convolve | TransposeConvolve, context: Context, gather: Gather) -> _Convolution:
     weights = relative_weights(command, context)
     phases: tuple[Phase, ...] = ()
@@ -207,7 +220,7 @@ def _convolution(command: Convolve | TransposeConvolve, context: Context, gather
     channels, inputs = len(weights), weights.shape[3]
     flat = weights.reshape(channels, prod(weights.shape[1:]))
     bias = start_bias(command, context, channels)
-    engine = convolution_engine(command, context, flat, bias)
+    engine = _one_stage(convolution_engine(command, context, flat, bias))
     shape = matrix_shape(command)
     work = _Work.of(command, context, engine)
     narrow = flat.astype(work.operands).reshape(command.groups, shape.columns, -1, inputs)
@@ -262,7 +275,7 @@ class _Product:
 
 
 def _matrix_multiply(command: MatrixMultiply, context: Context) -> _Product:
-    engine, shape = product_engine(command, context), matrix_shape(command)
+    engine, shape = _one_stage(product_engine(command, context)), matrix_shape(command)
     requantize = prepare_output(command.output, shape.columns, engine.accumulator.dtype, command.output_to.dtype)
     zero_points = np.array(command.b_zero_point, np.int64).reshape(-1, 1)
     return _Product(_Work.of(command, context, engine), zero_points, requantize)

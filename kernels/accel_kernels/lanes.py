@@ -18,14 +18,14 @@ START, LOW, HIGH, EVENTS, STATE = LANES, 2 * LANES, 3 * LANES, 4 * LANES, 5 * LA
 _EMPTY = np.array([np.iinfo(np.int64).max, np.iinfo(np.int64).min, 0], np.int64)
 
 
-def new_record() -> NDArray[np.int64]:
-    """An empty record: minimum, maximum, overflow events."""
-    return _EMPTY.copy()
+def new_record(counts: int = 0) -> NDArray[np.int64]:
+    """An empty record: minimum, maximum, overflow events; then so many counts."""
+    return np.concatenate([_EMPTY, np.zeros(counts, np.int64)])
 
 
 def reset_record(record: NDArray[np.int64]) -> None:
     """Make a record an empty one."""
-    record[:] = _EMPTY
+    record[: len(_EMPTY)], record[len(_EMPTY) :] = _EMPTY, 0
 
 
 def pack_lanes(weights: NDArray[np.generic]) -> NDArray[np.generic]:

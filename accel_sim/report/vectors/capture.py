@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.analysis.provenance import Provenance
+from accel_sim.errors import Fault, InputError
 from accel_sim.hardware import AcceleratorConfig
+from accel_sim.numerics.accumulators import AccumulatorStructure, Stage
 from accel_sim.numerics.requantization import FloatRequantization, Requantization
 from accel_sim.program import MatrixMultiply, Operand, Port, Program, Region
 from accel_sim.program.geometry import MatrixCommand, matrix_operands, weight_zero_points
@@ -22,7 +24,7 @@ from accel_sim.report.vectors import formulas
 from accel_sim.report.vectors.layers import matrix_command
 from accel_sim.report.vectors.words import Words
 from accel_sim.sim.machine import Machine
-from accel_sim.sim.multiply_accumulate import Accumulator, products_per_addition
+from accel_sim.sim.multiply_accumulate import products_per_addition
 from accel_sim.sim.result import Level
 
 Array = NDArray[np.generic]
@@ -102,7 +104,8 @@ def capture(
 
 def _tapped(program: Program, index: int, command: MatrixCommand) -> tuple[Program, tuple[Port, ...]]:
     """The program up to a command, which writes accumulators and results past the end of the activations."""
-    wide = Accumulator.of(program.hardware.accumulator, wide=command.wide_accumulator).dtype
+    bits = _stage(command, program.hardware).bits
+    wide = np.dtype(np.int64 if command.wide_accumulator and bits > 32 else np.int32)
     address = _aligned(program.activation_bytes)
     sums = Operand("accumulators", Region.ACTIVATIONS, address, command.output_to.shape, wide.name)
     codes = replace(command.output_to, name="result", address=_aligned(address + sums.size_bytes))
@@ -175,8 +178,20 @@ def _geometry(command: MatrixCommand) -> Document:
     }
 
 
+def _stage(command: MatrixCommand, hardware: AcceleratorConfig) -> Stage:
+    """The accumulator of a command."""
+    x, w = matrix_operands(command)
+    structure: AccumulatorStructure = hardware.accumulator.stages(hardware.grid.rows)
+    depthwise = not isinstance(command, MatrixMultiply) and w.shape[3] == 1 and w.shape[0] == command.groups
+    found = structure.for_command(x.dtype, w.dtype, depthwise=depthwise, wide=command.wide_accumulator)
+    if len(found.stages) > 1:
+        rule = "golden vectors are of accumulators of one stage"
+        raise InputError("golden vectors", [Fault("accumulator", structure.name, rule, "choose another accumulator")])
+    return found.final
+
+
 def _accumulator(command: MatrixCommand, hardware: AcceleratorConfig) -> Document:
-    accumulator = Accumulator.of(hardware.accumulator, wide=command.wide_accumulator)
+    accumulator = _stage(command, hardware)
     products = products_per_addition(hardware.grid, command.tiling)
     return {"bits": accumulator.bits, "overflow": accumulator.policy, "products_per_addition": products}
 

@@ -1,0 +1,130 @@
+"""Overflow counted by the machine against accumulators of plain Python integers, event for event."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from one_command import HARDWARE, Layout, codes, random_cases, tied
+from structure_cases import PlainStructure, random_structure
+
+from accel_sim.hardware import Dataflow
+from accel_sim.numerics.accumulators import OverflowPolicy, accumulate, plain
+from accel_sim.program import Convolve, MatrixMultiply, Tiling, Window
+from accel_sim.sim.counting import count
+from accel_sim.sim.offences import first_offence
+
+TYPES = ((np.int8, np.int8), (np.uint8, np.uint8), (np.uint8, np.int8), (np.int16, np.int8))
+DOT_PRODUCTS = 20_000
+
+
+def dense(rng, structure, *, extreme):
+    """A convolution of one pixel, constant weights: (layout, command, x, w, bias, zero points) relative operands."""
+    kinds = TYPES[rng.integers(len(TYPES))] if structure.inputs is None else (structure.inputs, structure.weights)
+    wide = kinds[0] == np.int16
+    pixels, depth, channels = int(rng.integers(1, 5)), int(rng.integers(1, 70)), int(rng.integers(1, 20))
+    x = codes(rng, (1, 1, pixels, depth), kinds[0], extreme=extreme)
+    w = codes(rng, (channels, 1, 1, depth), kinds[1], extreme=extreme)
+    if rng.random() < 0.5:  # small weights: some outputs fit, some do not
+        w = (w.astype(np.int64) // 8).astype(w.dtype)
+    zx = 0 if wide else int(codes(rng, (1,), kinds[0], extreme=extreme)[0])
+    zw = int(codes(rng, (1,), kinds[1], extreme=extreme)[0]) if rng.random() < 0.3 and not wide else 0
+    bias = rng.integers(-(1 << 20), 1 << 20, channels).astype(np.int64 if wide else np.int32)
+    layout = Layout()
+    result = layout.result("y", (1, 1, pixels, channels), np.int64 if wide else np.int32)
+    command = Convolve(
+        "n", "Conv2D", layout.input("x", x), layout.constant("w", w), layout.constant("b", bias), result,
+        Window((1, 1), (1, 1), (1, 1), 0, 0), 1, zx, (zw,), wide, None, Tiling(1, int(rng.integers(1, depth + 1)), 1),
+    )  # fmt: skip
+    return layout, command, x[0, 0].astype(int) - zx, w[:, 0, 0].astype(int) - zw, bias.astype(int), (zx, zw)
+
+
+def hardware_of(rng):
+    dataflow = list(Dataflow)[rng.integers(len(Dataflow))]
+    return replace(HARDWARE, grid=replace(HARDWARE.grid, dataflow=dataflow))
+
+
+def compare_dense(rng, structure):
+    """Outputs and counts of one layer equal the plain accumulator's; how many dot products were compared."""
+    layout, command, x, w, bias, zeros = dense(rng, structure, extreme=tied(rng))
+    hardware = hardware_of(rng)
+    program = layout.program(command, outputs=[command.output_to], hardware=hardware)
+    run = count(program, layout.inputs, structure, threads=1)
+    kinds = command.input.dtype, command.weights.dtype
+    depthwise = w.shape == (1, 1)
+    its = structure.for_command(*kinds, depthwise=depthwise, wide=command.wide_accumulator)
+    tree = 1
+    if hardware.grid.dataflow is Dataflow.ADDER_TREE and len(its.stages) == 1:
+        tree = min(command.tiling.reduction, hardware.grid.rows)
+    plains = [[PlainStructure(its, x[p], w[c], bias[c], zeros, tree) for c in range(len(w))] for p in range(len(x))]
+    (counts,) = run.commands
+    table = np.array([[(len(a.events), bool(a.events), a.persistent) for a in row] for row in plains])
+    assert [counts.events.tolist(), counts.affected.tolist(), counts.persistent.tolist()] == table.sum(0).T.tolist()
+    values = np.array([[a.value for a in row] for row in plains], object)
+    width = 64 if command.wide_accumulator else 32
+    wrapped = (values + (1 << (width - 1))) % (1 << width) - (1 << (width - 1))
+    assert run.outputs["y"][0, 0].tolist() == wrapped.tolist()
+    assert not (counts.proved and table[..., 0].any())
+    compare_offence(program, layout, structure, counts, plains)
+    for a in plains[0][:1]:
+        golden = accumulate(its, a.start, a.products, tree)
+        assert (golden.value, golden.persistent) == (a.value, a.persistent)
+        assert [(e.step, e.stage, e.exact, e.after) for e in golden.events] == a.events
+    return x.shape[0] * len(w)
+
+
+def compare_offence(program, layout, structure, counts, plains):
+    found = [(p, c, a) for p, row in enumerate(plains) for c, a in enumerate(row) if a.events]
+    assert counts.first_sample == (0 if found else None)
+    if found:
+        p, c, a = found[0]
+        offence = first_offence(program, layout.inputs, structure, counts.index, 0)
+        assert (offence.position, offence.channel) == ((0, 0, p), c)
+        assert (offence.step, offence.stage, offence.exact, offence.after) == a.events[0]
+        if offence.step >= 0:
+            assert offence.operands[-1] in zip(a.inputs, a.weights, strict=True)
+        if offence.step >= 0 and offence.stage == 0:
+            assert sum(x * w for x, w in offence.operands) == offence.term
+
+
+@random_cases(60)
+def test_counts_equal_a_plain_accumulator(rng):
+    compare_dense(rng, random_structure(rng))
+
+
+@pytest.mark.slow
+def test_counts_equal_a_plain_accumulator_on_many_dot_products():
+    """Every policy, width and structure."""
+    rng, compared, done = np.random.default_rng(4), 0, 0
+    while compared < DOT_PRODUCTS or done < 3 * 2 * 57:
+        widths = [plain(bits, policy) for bits in range(8, 65) for policy in OverflowPolicy]
+        structure = widths[done % len(widths)] if done % 3 else random_structure(rng)
+        compared += compare_dense(rng, structure)
+        done += 1
+
+
+def test_a_matrix_product_is_counted_by_columns():
+    layout = Layout()
+    a, b = np.full((2, 3), 100, np.int8), np.array([[100, 1]] * 3, np.int8)
+    x, w = layout.input("a", a), layout.input("b", b)
+    y = layout.result("y", (2, 2), np.int32)
+    command = MatrixMultiply("n", "MatMul", x, w, y, False, False, 0, (0,), False, None, Tiling(1, 3, 1))
+    program = layout.program(command, outputs=[y])
+    (counts,) = count(program, layout.inputs, plain(15)).commands
+    assert counts.events.tolist() == [2, 0]  # in each row 20,000 wraps to -12,768
+    assert counts.persistent.tolist() == [2, 0]
+    offence = first_offence(program, layout.inputs, plain(15), 0, 0)
+    assert (offence.position, offence.channel, offence.step) == ((0,), 0, 1)
+    assert (offence.before, offence.term, offence.exact, offence.after) == (10_000, 10_000, 20_000, -12_768)
+    assert offence.operands == ((100, 100),)
+
+
+def test_what_is_proved_is_not_counted():
+    layout = Layout()
+    x = layout.input("x", np.full((1, 1, 1, 4), 127, np.int8))
+    w = layout.constant("w", np.full((2, 1, 1, 4), 1, np.int8))
+    y = layout.result("y", (1, 1, 1, 2), np.int32)
+    window = Window((1, 1), (1, 1), (1, 1), 0, 0)
+    command = Convolve("n", "Conv2D", x, w, None, y, window, 1, 0, (0,), False, None, Tiling(1, 4, 1))
+    program = layout.program(command, outputs=[y])
+    assert count(program, layout.inputs, plain(11)).commands[0].proved  # [-512, 508]
+    assert not count(program, layout.inputs, plain(9)).commands[0].proved
