@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.analysis.choices import Hardware, resolve_hardware, resolve_level, resolve_profile
+from accel_sim.analysis.labels import checked_labels, labels_per_sample
 from accel_sim.analysis.mismatch import MismatchReport
-from accel_sim.analysis.overflow import DEFAULT_ACCUMULATORS, OverflowReport, analyze_overflow, check_widths
+from accel_sim.analysis.overflow import DEFAULT_ACCUMULATORS, OverflowReport, analyze_overflow
+from accel_sim.analysis.overflow_request import MOST_OFFENCES, refuse_without_inputs, requested
 from accel_sim.analysis.provenance import Provenance
 from accel_sim.analysis.samples import batches, sample_count
 from accel_sim.errors import Fault, InputError
@@ -380,37 +382,59 @@ def compare_profiles(
 def overflow(
     graph: Graph,
     inputs: Array | Mapping[str, Array] | None = None,
-    accumulators: Sequence[int] = DEFAULT_ACCUMULATORS,
+    accumulators: "Sequence[int | str | AccumulatorStructure]" = DEFAULT_ACCUMULATORS,
     hardware: Hardware = DEFAULT_HARDWARE,
     profile: str | Profile | None = None,
     *,
+    labels: Array | None = None,
     source: str = "",
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> OverflowReport:
-    """Which accumulators can overflow: proved from the weights, beside what a run observes.
+    """Which accumulators can overflow: proved from the weights, beside what happens on given inputs.
 
     Args:
         graph: an integer graph.
         inputs: as for `run`; None for the proof alone.
-        accumulators: widths to judge, in bits.
+        accumulators: widths in bits, judged both as they wrap and as they saturate; and structures, as for
+            `count_overflow`, that need inputs.
         hardware: as for `compile`.
         profile: as for `compile`.
+        labels: the class of each sample, for the accuracy with each accumulator.
         source: where the inputs came from, for the report.
         threads: as for `run`.
         progress: as for `run`.
+
+    Raises:
+        InputError: a width outside 8 to 64, no samples, labels that do not fit, structures or labels without inputs.
+        HardwareError: no such structure, or one that cannot be.
     """
     from accel_sim.analysis.observed_ranges import observed_intervals
+    from accel_sim.analysis.overflow_curve import overflow_curve
 
-    check_widths(accumulators)  # a wrong width is told before the run
+    asked = requested(accumulators, resolve_hardware(hardware).grid.rows)  # what is wrong is told before the run
     program, arithmetic = compile(graph, hardware, profile), resolve_profile(profile, graph)
     if inputs is None:
-        return analyze_overflow(graph, arithmetic, provenance(program, "every input of the grid"), accumulators)
+        refuse_without_inputs(asked, labels)
+        return analyze_overflow(graph, arithmetic, provenance(program, "every input of the grid"), asked.widths)
     arrays = _by_name(graph, inputs)
+    given = None if labels is None else checked_labels(labels, sample_count(graph, arrays) * labels_per_sample(graph))
     calibrated = observed_intervals(graph, program, arrays, threads=threads)
-    result = run(program, arrays, Level.CYCLE, threads=threads, progress=progress)
+    result = run(program, arrays, Level.CYCLE, threads=threads)
+    counts = count_overflow(
+        graph,
+        arrays,
+        asked.structures,
+        hardware,
+        profile,
+        outputs=True,
+        offences=len(asked.structures) <= MOST_OFFENCES,
+        threads=threads,
+        progress=progress,
+    )
     about = provenance(program, source or _samples(result.samples))
-    return analyze_overflow(graph, arithmetic, about, accumulators, result, calibrated)
+    report = analyze_overflow(graph, arithmetic, about, asked.widths, result, calibrated)
+    return replace(report, curve=overflow_curve(graph, asked.judged(counts), counts.structures[0], given))
 
 
 def count_overflow(

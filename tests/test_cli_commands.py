@@ -175,10 +175,64 @@ def test_accumulator_specifications(specs, widths):
     assert parse_accumulators(specs) == widths
 
 
+def test_accumulators_may_be_structures(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('name = "mine"\n[[stages]]\nbits = 18\nterms = "rows"\n[[stages]]\nbits = 30\n')
+    first, second, third = parse_accumulators(("x86-vpmaddubsw", str(path), "20:saturate"), rows=4)
+    assert (first.name, second.name, second.stages[0].terms) == ("x86-vpmaddubsw", "mine", 4)
+    assert [s.policy.value for s in third.stages] == ["saturate"]
+
+
 def test_every_bad_accumulator_is_told_at_once():
     with pytest.raises(InputError) as error:
-        parse_accumulators(("1", "65", "20..10", "x", "16.5", "", "9" * 30, "20"))
-    assert len(error.value.faults) == 7
+        parse_accumulators(("7", "65", "20..10", "x", "16.5", "", "9" * 30, "20", "7:wrap"))
+    assert len(error.value.faults) == 8
+
+
+def test_the_overflow_of_widths_and_structures_is_counted_with_labels(capsys, files, tmp_path, graph):
+    report, page = tmp_path / "r.json", tmp_path / "r.html"
+    np.savez(tmp_path / "labels.npz", labels=demo_data.heldout()[1][:5])
+    options = ("--labels", tmp_path / "labels.npz", "--accumulator", "12..13", "--accumulator", "gemmini")
+    outputs = ("--json", report, "--report", page)
+    code, out, err = invoke(capsys, "overflow", files / "q.onnx", "--inputs", files / "digits.npz", *options, *outputs)
+    assert (code, err) == (1, "")
+    for name in ("12-bit wrap", "12-bit saturate", "13-bit wrap", "gemmini"):
+        assert name in out
+    curve = json.loads(report.read_text())["curve"]
+    names = [point["name"] for point in curve["accumulators"]]
+    assert names == ["12-bit wrap", "12-bit saturate", "13-bit wrap", "13-bit saturate", "gemmini"]
+    assert curve["accuracy"] == 1.0
+    narrow, gemmini = curve["accumulators"][0], curve["accumulators"][-1]
+    assert narrow["events"] > 0
+    assert narrow["events"] == sum(sum(layer.get("channel_events", [])) for layer in narrow["layers"])
+    assert narrow["differing"] > 0
+    assert (gemmini["events"], gemmini["differing"], gemmini["agreement"]) == (0, 0, 1.0)
+    assert "Accumulator width and its price" in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--accumulator", "7"), "8 to 64 bits"),
+        (("--accumulator", "narrow.toml"), "holds one product of int8 and int8"),
+        (("--labels", "four.npz"), "there is one for each of the 5 samples"),
+        (("--labels", "real.npz"), "an integer"),
+        (("--inputs", "none.npz"), "at least one sample"),
+    ],
+)
+def test_what_overflow_cannot_use_is_one_message(capsys, files, tmp_path, options, told):
+    (tmp_path / "narrow.toml").write_text('name = "n"\n[[stages]]\nbits = 9\nterms = 2\n[[stages]]\nbits = 32\n')
+    np.savez(tmp_path / "four.npz", labels=np.arange(4))
+    np.savez(tmp_path / "real.npz", labels=np.linspace(0, 1, 5))
+    with np.load(files / "digits.npz") as digits:
+        np.savez(tmp_path / "none.npz", image=digits["image"][:0])
+    name, value = options
+    given = {"--inputs": files / "digits.npz"} | {name: tmp_path / value if "." in value else value}
+    words = [word for pair in given.items() for word in pair]
+    code, out, err = invoke(capsys, "overflow", files / "q.onnx", *words)
+    assert (code, out) == (2, "")
+    assert told in err
+    assert "Traceback" not in err
 
 
 def test_inspect_lists_operators_grids_and_units(capsys, files, tmp_path, graph):

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_sim.analysis.labels import checked_labels, labels_per_sample, top1
 from accel_sim.analysis.mismatch import Accuracy, FirstDifference, MismatchComparison, MismatchReport
 from accel_sim.analysis.mismatch_place import place_of
 from accel_sim.analysis.mismatch_replay import Device, Replay
@@ -62,14 +63,8 @@ class Comparison:
         if not total:
             raise InputError("inputs", [Fault("samples", "0", "there is at least one sample to compare")])
         if self._votes:
-            self._votes.check(total * self._classified)
+            self._votes.check(total * labels_per_sample(self._graph))
         return total
-
-    @property
-    def _classified(self) -> int:
-        """Label per sample: the network's own batch."""
-        shape = self._graph.tensors[self._graph.outputs[0]].shape
-        return shape[0] if shape else 1
 
     def add(self, batch: Mapping[str, Array], *, threads: int | None = None) -> int:
         """Run and compare one batch, inputs in the file's layout; the number of its samples."""
@@ -110,13 +105,7 @@ class Votes:
 
     def check(self, count: int) -> None:
         """InputError where there are not as many labels, or where they are no class numbers."""
-        faults = []
-        if len(self._labels) != count:
-            faults.append(Fault("labels", f"{len(self._labels):,}", f"there is one for each of the {count:,} samples"))
-        if self._labels.dtype.kind not in "iu":
-            faults.append(Fault("labels", str(self._labels.dtype), "a label is the number of a class, an integer"))
-        if faults:
-            raise InputError("labels", faults)
+        checked_labels(self._labels, count)
 
     def add(self, machine: Array, simulated: Array) -> None:
         """Count one batch of scores, first axis samples."""
@@ -131,4 +120,4 @@ class Votes:
 
 
 def _right(scores: Array, labels: Array) -> int:
-    return int(np.count_nonzero(scores.reshape(len(labels), -1).argmax(1) == labels))
+    return int(np.count_nonzero(top1(scores, len(labels)) == labels))

@@ -17,6 +17,7 @@ from accel_sim.analysis.certificates import input_ranges
 from accel_sim.analysis.dot_products import DotProducts, dot_products
 from accel_sim.analysis.interval_propagation import propagate
 from accel_sim.analysis.intervals import Intervals
+from accel_sim.analysis.overflow_curve import OverflowCurve
 from accel_sim.analysis.provenance import Provenance
 from accel_sim.errors import Fault, InputError
 from accel_sim.ir import Graph
@@ -140,12 +141,14 @@ class OverflowReport:
         accumulators: the widths asked about, in bits, ascending.
         samples: how many were run to observe extremes; 0 for the static analysis alone.
         layers: those that have accumulators, in order of execution.
+        curve: what each width and structure costs on the samples; None where nothing was counted.
     """
 
     provenance: Provenance
     accumulators: tuple[int, ...]
     samples: int
     layers: tuple[LayerOverflow, ...]
+    curve: OverflowCurve | None = None
 
     @property
     def safe_bits(self) -> int | None:
@@ -168,8 +171,9 @@ class OverflowReport:
 
     @property
     def all_proved(self) -> bool:
-        """Whether every requested width is safe in every layer."""
-        return not any(self.unproved(bits) for bits in self.accumulators)
+        """Whether every requested width and structure is safe in every layer."""
+        staged = self.curve.staged if self.curve else ()
+        return not any(self.unproved(bits) for bits in self.accumulators) and all(point.proved for point in staged)
 
 
 def analyze_overflow(
@@ -194,7 +198,7 @@ def analyze_overflow(
         InputError: a width outside 8 to 64.
     """
     widths = tuple(sorted(set(accumulators)))
-    check_widths(widths)
+    _check_widths(widths)
     results = {layer.name: layer for layer in run.layers} if run else {}
     intervals = propagate(graph, profile)
     layers = tuple(
@@ -204,8 +208,7 @@ def analyze_overflow(
     return OverflowReport(provenance, widths, run.samples if run else 0, layers)
 
 
-def check_widths(widths: Iterable[int]) -> None:
-    """InputError listing every width outside 8 to 64 bits."""
+def _check_widths(widths: Iterable[int]) -> None:
     faults = [
         Fault(f"width {bits}", str(bits), f"an accumulator has {NARROWEST} to {WIDEST} bits")
         for bits in widths

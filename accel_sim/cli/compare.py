@@ -9,6 +9,7 @@ from accel_sim.cli.options import (
     hardware_of,
     input_options,
     json_option,
+    labels_option,
     machine_options,
     model_argument,
     read_labels,
@@ -38,7 +39,7 @@ from accel_sim.errors import Fault, InputError
     metavar="A,B,...",
     help="Compare these profiles with each other instead: what changes when the model moves.",
 )
-@click.option("--labels", "labels_path", metavar="Y.npz", help="The class of each sample, as the array `labels`.")
+@labels_option
 @click.option("--causes/--no-causes", default=True, show_default=True, help="Find the cause of each differing code.")
 @threads_option
 @json_option

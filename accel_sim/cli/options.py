@@ -25,6 +25,9 @@ json_option = click.option("--json", "json_path", metavar="FILE", help="Write th
 report_option = click.option(
     "--report", "report_path", metavar="FILE.html", help="Write the report as one HTML file with figures."
 )
+labels_option = click.option(
+    "--labels", "labels_path", metavar="Y.npz", help="The class of each sample, as the array `labels`."
+)
 threads_option = click.option(
     "--threads", type=click.IntRange(min=1), metavar="N", help="Threads of the kernels.  [default: all cores]"
 )

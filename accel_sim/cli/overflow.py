@@ -1,6 +1,7 @@
 """accel-sim overflow."""
 
 import re
+from dataclasses import replace
 
 import click
 
@@ -12,39 +13,52 @@ from accel_sim.cli.options import (
     hardware_of,
     input_options,
     json_option,
+    labels_option,
     machine_options,
     model_argument,
+    read_labels,
     read_samples,
     report_option,
     threads_option,
 )
 from accel_sim.cli.output import publish, show, write_json
 from accel_sim.cli.progress import stage
-from accel_sim.errors import Fault, InputError
-from accel_sim.numerics.accumulators import NARROWEST, WIDEST
+from accel_sim.errors import Fault, HardwareError, InputError
+from accel_sim.hardware import resolve_structure, structure_names
+from accel_sim.hardware.structures import DEFAULT_ROWS
+from accel_sim.numerics.accumulators import NARROWEST, WIDEST, AccumulatorStructure
 
 _SPEC = re.compile(r"(\d{1,4})(?:\.\.(\d{1,4}))?")
 
 
-def parse_accumulators(specs: tuple[str, ...]) -> tuple[int, ...]:
-    """Widths of --accumulator options: "20" is one width, "14..32" all from 14 to 32.
+def parse_accumulators(specs: tuple[str, ...], rows: int = DEFAULT_ROWS) -> tuple[int | AccumulatorStructure, ...]:
+    """What --accumulator options ask for: "20" is one width, "14..32" all from 14 to 32; other texts name structures.
+
+    Args:
+        specs: of the options.
+        rows: of the grid, for structures that depend on it.
 
     Raises:
-        InputError: listing every SPEC that is neither, or is outside 8 to 64 bits.
+        InputError: listing what is wrong with every SPEC.
     """
     faults: list[Fault] = []
-    widths: list[int] = []
+    wanted: list[int | AccumulatorStructure] = []
     for spec in specs:
         match = _SPEC.fullmatch(spec.strip())
         low, high = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
         if NARROWEST <= low <= high <= WIDEST:
-            widths += range(low, high + 1)
-        else:
+            wanted += range(low, high + 1)
+        elif match or not spec.strip():
             rule = f"is a width from {NARROWEST} to {WIDEST} bits, or a range of widths such as 14..32"
             faults.append(Fault("--accumulator", repr(spec), rule))
+        else:
+            try:
+                wanted.append(resolve_structure(spec.strip(), rows))
+            except HardwareError as error:
+                faults += [replace(f, where=f"--accumulator {spec}, {f.where}") for f in error.faults]
     if faults:
         raise InputError("accumulators", faults)
-    return tuple(widths)
+    return tuple(wanted)
 
 
 @click.command("overflow")
@@ -56,9 +70,11 @@ def parse_accumulators(specs: tuple[str, ...]) -> tuple[int, ...]:
     "accumulators",
     multiple=True,
     metavar="SPEC",
-    help="A width in bits, or a range of widths such as 14..32, to prove safe. Repeatable.  "
+    help="A width in bits or a range of widths such as 14..32, judged as it wraps and as it saturates; 20:saturate; or "
+    f"a structure: {', '.join(structure_names())}, or FILE.toml. Repeatable.  "
     f"[default: {', '.join(map(str, DEFAULT_ACCUMULATORS))}, shown without a verdict of the exit code]",
 )
+@labels_option
 @click.option(
     "--certificates", "certificates_path", metavar="FILE.json", help="Write what is proved, for others to verify."
 )
@@ -79,35 +95,39 @@ def overflow_command(
     overrides: tuple[str, ...],
     profile: str | None,
     accumulators: tuple[str, ...],
+    labels_path: str | None,
     certificates_path: str | None,
     checked_path: str | None,
     threads: int | None,
     json_path: str | None,
     report_path: str | None,
 ) -> int:
-    """Prove which accumulators of MODEL cannot overflow, beside the extremes that a run observes.
+    """Prove which accumulators of MODEL cannot overflow, and count what happens in those that can.
 
-    Exits with 1 where a width given with --accumulator is not proved safe in every layer, or where a claim of a
-    certificate does not hold.
+    Exits with 1 where a width or structure given with --accumulator is not proved safe in every layer, or where a claim
+    of a certificate does not hold.
     """
     if checked_path is not None:
         given = {"--accumulator": accumulators, "--certificates": certificates_path, "--inputs": inputs_path}
+        given |= {"--labels": labels_path}
         given |= {"--json": json_path, "--report": report_path, "--profile": profile}
         return _check(model, checked_path, [name for name, value in given.items() if value])
     hardware = hardware_of(hw, overrides)
-    widths = parse_accumulators(accumulators) or DEFAULT_ACCUMULATORS
+    wanted = parse_accumulators(accumulators, hardware.grid.rows) or DEFAULT_ACCUMULATORS
     outputs = {"json": json_path, "report": report_path, "certificates": certificates_path}
-    with output_files((model, inputs_path, hw), **outputs) as files:
+    with output_files((model, inputs_path, hw, labels_path), **outputs) as files:
         with stage(f"reading {model}"):
             graph = api.load(model)
             samples = read_samples(graph, inputs_path, seed)
-        with stage("running") as advance:
+            labels = read_labels(labels_path) if labels_path else None
+        with stage("counting") as advance:
             report = api.overflow(
                 graph,
                 samples.arrays,
-                widths,
+                wanted,
                 hardware,
                 profile,
+                labels=labels,
                 source=samples.source,
                 threads=threads,
                 progress=advance,

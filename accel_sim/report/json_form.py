@@ -21,7 +21,7 @@ from accel_sim.analysis.certificates import Certificate
 from accel_sim.analysis.debug import DebugReport
 from accel_sim.analysis.mismatch import MismatchReport
 from accel_sim.analysis.mismatch_profiles import ProfileReport
-from accel_sim.analysis.overflow import LayerOverflow, OverflowReport
+from accel_sim.analysis.overflow import OverflowReport
 from accel_sim.analysis.provenance import Provenance
 from accel_sim.hardware import AcceleratorConfig
 from accel_sim.program import Port
@@ -29,6 +29,7 @@ from accel_sim.quantization.quantization_report import QuantizationReport
 from accel_sim.report.demonstration import DemoReport
 from accel_sim.report.inspection import Inspection
 from accel_sim.report.json_mismatch import explanation, pair, tensor
+from accel_sim.report.json_overflow import curve_document, overflow_layer
 from accel_sim.report.run_report import RunReport
 from accel_sim.version import __version__
 
@@ -151,22 +152,8 @@ def _overflow(report: OverflowReport) -> Document:
         "safe_bits": report.safe_bits,
         "observed_bits": report.observed_bits,
         "unproved": {bits: [layer.name for layer in report.unproved(bits)] for bits in report.accumulators},
-        "layers": [_layer(layer) for layer in report.layers],
-    }
-
-
-def _layer(layer: LayerOverflow) -> Document:
-    bound = layer.bound
-    exact = {"minimum": bound.minimum, "maximum": bound.maximum, "safe_bits": bound.safe_bits}
-    observed = {**plain(layer.observed), "bits": layer.observed.bits} if layer.observed else None
-    return {
-        "name": layer.name,
-        "op": layer.op,
-        **exact,
-        "bound": bound,
-        "ranges": layer.ranges,
-        "observed": observed,
-        "verdicts": layer.verdicts,
+        "layers": [overflow_layer(layer) for layer in report.layers],
+        "curve": curve_document(report.curve) if report.curve else None,
     }
 
 

@@ -4,6 +4,7 @@ from accel_sim.analysis.bounds import InputKind
 from accel_sim.analysis.overflow import LayerOverflow, OverflowReport, WidthVerdict
 from accel_sim.report.html.about import about_line, about_section
 from accel_sim.report.html.figures import Tone
+from accel_sim.report.html.overflow_curve import curve_section
 from accel_sim.report.html.page import LAYER_COLUMN, Cell, Column, Page, Row, Section, Table, Tile, named, present
 from accel_sim.report.html.ranges import Ranges, ranges
 from accel_sim.report.terminal.fitted import distinguishing
@@ -31,6 +32,7 @@ def overflow_page(report: OverflowReport) -> Page:
             _network(report),
             _ranges(report),
             _widths(report),
+            curve_section(report),
             about_section(report.provenance, report.samples),
         ),
     )
@@ -40,8 +42,19 @@ def _verdict(report: OverflowReport) -> str:
     if report.safe_bits is None:
         return "This network has no accumulators."
     text = f"{report.safe_bits} bits: no input can overflow any accumulator of this network."
-    unproved = [str(bits) for bits in report.accumulators if report.unproved(bits)]
-    return f"{text} Not proved: {', '.join(unproved)} bits." if unproved else text
+    unproved = [bits for bits in report.accumulators if report.unproved(bits)]
+    return f"{text} Not proved: {_runs(unproved)} bits." if unproved else text
+
+
+def _runs(widths: list[int]) -> str:
+    """`8, 14 to 22`."""
+    runs: list[list[int]] = []
+    for bits in widths:
+        if runs and bits == runs[-1][-1] + 1:
+            runs[-1].append(bits)
+        else:
+            runs.append([bits])
+    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)
 
 
 def _tiles(report: OverflowReport) -> list[Tile]:

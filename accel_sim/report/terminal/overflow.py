@@ -6,6 +6,7 @@ from rich.text import Text
 from accel_sim.analysis.bounds import InputKind
 from accel_sim.analysis.overflow import LayerOverflow, OverflowReport, WidthVerdict
 from accel_sim.report.terminal.fitted import Cell, Column, FittedTable, Side
+from accel_sim.report.terminal.overflow_curve import curve_parts
 from accel_sim.report.terminal.style import count, facts, headline, page, samples
 
 _PREMISES = (
@@ -27,6 +28,7 @@ def overflow_page(report: OverflowReport) -> Group:
         Text(_CAPTION, "dim"),
         overflow_table(report),
         Text(_LEGEND, "dim") if 0 < len(report.accumulators) <= _MOST_WIDTH_COLUMNS else None,
+        *(curve_parts(report.curve) if report.curve else ()),
         facts(_summary(report)),
     )
 
