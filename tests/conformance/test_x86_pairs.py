@@ -16,7 +16,6 @@ from oracles import onnx_emulated, onnx_models
 
 OPERATORS = ("QLinearConv", "QLinearMatMul", "QGemm", "MatMulInteger", "Conv", "MatMul", "Gemm")
 CPU, STRUCTURE = "Haswell", "accumulator.structure=x86-vpmaddubsw"
-FEW = 2
 
 
 def reads_int8(case):
@@ -51,12 +50,8 @@ def check_random_models(count, folder):
     assert saturated > count / 4, "some of these models saturate"
 
 
-def test_random_models(tmp_path):
-    check_random_models(FEW, tmp_path)
-
-
 @pytest.mark.slow
-def test_many_random_models(models, tmp_path):
+def test_random_models(models, tmp_path):
     check_random_models(models, tmp_path)
 
 
