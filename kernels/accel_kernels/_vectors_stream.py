@@ -58,13 +58,12 @@ class _Sweep:
     def enter(self, row: Any, first: Any, real: Any) -> None:
         """The operands of one row of the next DEPTH vectors go to its skew registers."""
         b = self._b
-        inside = b.icmp_signed("<", row, real)
-        source = b.add(first, b.select(inside, row, v.constant(0)))
+        source = b.add(first, row)
         target = b.sub(b.add(self.x.row(row), b.sub(self._offset, v.constant(DEPTH))), row)
-        for cycle in range(DEPTH):
-            place = b.add(source, b.mul(self.stream.shape[2], v.constant(cycle)))
-            operand = self.stream.load(place, v.SHORT)
-            self.x.store(b.sub(target, v.constant(cycle)), b.select(inside, operand, ir.Constant(v.SHORT, 0)))
+        with b.if_then(b.icmp_signed("<", row, real), likely=True):
+            for cycle in range(DEPTH):
+                place = b.add(source, b.mul(self.stream.shape[2], v.constant(cycle)))
+                self.x.store(b.sub(target, v.constant(cycle)), self.stream.load(place, v.SHORT))
 
 
 def _accumulate(builder: Any, sums: Any, operands: Any, weights: Any) -> Any:

@@ -70,12 +70,17 @@ def new_progress(rows: int, columns: int) -> NDArray[np.int64]:
 
 @kernel
 def rebase(rows: Array, span: Int64) -> None:
-    """Move the contents of each row right by span: rows [n, length]; what lies past the end is no longer needed."""
+    """Move the contents of each row right by span: rows [n, length]; what lies past the end is no longer needed.
+
+    What is left free holds 0.
+    """
     kept = rows.shape[1] - span
     for i in range(rows.shape[0]):
         row = rows[i]
         for j in range(kept - 1, -1, -1):
             row[span + j] = row[j]
+        for j in range(span):
+            row[j] = 0
 
 
 @kernel

@@ -137,9 +137,6 @@ def step_stationary(
         if current >= 0 and progress[POSITION] < length:
             _enter(folds, current, progress[POSITION], streams, inputs, offset)
             progress[POSITION] += 1
-        else:
-            for i in range(rows):
-                inputs[i, offset - i] = 0
 
         oldest = progress[OLDEST]
         for fold in range(oldest, current + 1):
@@ -280,13 +277,11 @@ def _send(fold: Array, rests: Array, rows: Int64, columns: Int64, time: Int64, a
 
 @kernel
 def _enter(folds: Array, fold: Int64, position: Int64, streams: Array, inputs: Array, offset: Int64) -> None:
-    """A vector of the stream enters the skew registers."""
+    """A vector of the stream enters the skew registers, which hold 0 wherever nothing enters."""
     real = folds[fold, K] if position < folds[fold, REAL_STREAM] else np.int64(0)
     part, vector = folds[fold, SLICE], folds[fold, STREAM_FROM] + position
     for i in range(real):
         inputs[i, offset - i] = streams[part, vector, i]
-    for i in range(real, inputs.shape[0]):
-        inputs[i, offset - i] = 0
 
 
 @kernel

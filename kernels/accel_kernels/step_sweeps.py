@@ -216,11 +216,11 @@ def _compiled_shift_loads(chain, loads, offset, arriving, cycle):  # type: ignor
 
 @kernel
 def enter_vectors(streams: Array, first: Int64, real: Int64, inputs: Array, offset: Int64, count: Int64) -> None:
-    """The first `real` elements of `count` vectors from element `first` on go to the skew registers; below them, 0."""
+    """The first `real` elements of `count` vectors from element `first` on go to the skew registers."""
     flat = streams.reshape(-1)
-    for i in range(inputs.shape[0]):
+    for i in range(real):
         for t in range(count):
-            inputs[i, offset - i - t] = flat[first + t * streams.shape[2] + i] if i < real else 0
+            inputs[i, offset - i - t] = flat[first + t * streams.shape[2] + i]
 
 
 @kernel
