@@ -11,6 +11,7 @@ from accel_sim.report.html.canvas import Canvas, canvas
 from accel_sim.report.html.figures import Figure, Tone
 
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+_LABEL_SHARE = 0.06  # of the axis, that a label takes
 Range = tuple[int, int]
 
 
@@ -41,8 +42,8 @@ def ranges(title: str, alt: str, layers: Sequence[str], sets: Sequence[Ranges], 
         reach = max(_limits(sets), *(bits - 1 for bits in widths), 8.0) + 1.5
         axes.set_ylim(-reach, reach)
         axes.axhline(0, color=Tone.MUTED.light, linewidth=0.8)
-        for bits in widths:
-            _width(drawing, bits)
+        for group in _apart(sorted(widths), _LABEL_SHARE * 2 * reach):
+            _widths(drawing, group)
         axes.yaxis.set_major_locator(MultipleLocator(8))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: power(value)))
         axes.set_ylabel("accumulator's value")
@@ -60,13 +61,26 @@ def _bars(drawing: Canvas, layers: Sequence[str], part: Ranges, width: float) ->
         drawing.hint(bar, f"{i + 1}. {layers[i]}\n{part.name}: {least:,} to {most:,}")
 
 
-def _width(drawing: Canvas, bits: int) -> None:
+def _apart(widths: Sequence[int], distance: float) -> list[list[int]]:
+    """Widths whose labels would lie on each other, together."""
+    groups: list[list[int]] = []
+    for bits in widths:
+        if groups and bits - groups[-1][0] < distance:
+            groups[-1].append(bits)
+        else:
+            groups.append([bits])
+    return groups
+
+
+def _widths(drawing: Canvas, group: list[int]) -> None:
     axes = drawing.axes[0]
-    for end in (bits - 1, 1 - bits):
-        axes.axhline(end, color=Tone.BAD.light, linewidth=1, dashes=(5, 3), zorder=3)
+    for bits in group:
+        for end in (bits - 1, 1 - bits):
+            axes.axhline(end, color=Tone.BAD.light, linewidth=1, dashes=(5, 3), zorder=3)
+    name = f"{group[0]}" if len(group) == 1 else f"{group[0]} to {group[-1]}"
     axes.annotate(
-        f"{bits} bits",
-        (1.0, bits - 1),
+        f"{name} bits",
+        (1.0, (group[0] + group[-1]) / 2 - 1),
         xycoords=("axes fraction", "data"),
         xytext=(5, 0),
         textcoords="offset points",
