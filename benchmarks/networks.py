@@ -128,6 +128,14 @@ def plain(image: int, layers: int = 8, channels: int = 64, seed: int = 0) -> Gra
     return b.classify(x, 10)
 
 
+def product(pixels: int, depth: int, columns: int, codes: ElementType = ElementType.INT8) -> Graph:
+    """One convolution of 1 x 1: a product of matrices, requantized."""
+    b = _Builder("product", 1, 0, codes, same=False)
+    b._tensors["x"] = Tensor("x", (1, pixels, 1, depth), codes, b._grid(relu=True))
+    y = b.convolve("x", columns, 1)
+    return Graph("product", tuple(b._nodes), b._tensors, ("x",), (y,))
+
+
 def multiply_accumulates(graph: Graph) -> int:
     """Of one sample."""
     total = 0

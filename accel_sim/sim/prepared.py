@@ -189,8 +189,9 @@ def merged_tally(workers: Iterable[Worker], index: int) -> Tally:
     return counts, min((first for first in firsts if first is not None), default=None)
 
 
-_Key = tuple[int, AcceleratorConfig, Level, AccumulatorStructure | None]
-_kept: dict[_Key, PreparedProgram] = {}
+_Key = tuple[int, Level, AccumulatorStructure | None]
+_kept: dict[_Key, list[tuple[AcceleratorConfig, PreparedProgram]]] = {}
+"""By the program's identity; accelerators are compared, since hashing one takes longer than a small network."""
 
 
 def prepared(
@@ -203,11 +204,16 @@ def prepared(
     Raises:
         ProgramError: listing every rule that the program violates and everything that the machine does not have.
     """
-    key = (id(program), hardware, level, counted)
+    key = (id(program), level, counted)
+    for config, made in _kept.get(key, ()):
+        if config is hardware or config == hardware:
+            return made
+    made = _prepare(program, hardware, level, counted)
     if key not in _kept:
-        _kept[key] = _prepare(program, hardware, level, counted)
+        _kept[key] = []
         weakref.finalize(program, _kept.pop, key, None)
-    return _kept[key]
+    _kept[key].append((hardware, made))
+    return made
 
 
 def _prepare(

@@ -162,6 +162,9 @@ def _value_faults(where: str, port: Port, array: Array) -> list[Fault]:
 def _code_faults(where: str, quant: QuantParams | None, array: Array) -> list[Fault]:
     if quant is None or not array.size:
         return []
+    limits = np.iinfo(array.dtype.name)
+    if quant.low <= limits.min and limits.max <= quant.high:
+        return []
     low, high = int(array.min()), int(array.max())
     if low < quant.low or high > quant.high:
         return [

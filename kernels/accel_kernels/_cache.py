@@ -16,7 +16,7 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-from accel_kernels.native.tier import target
+from accel_kernels.native.tier import target, tier
 
 BOUNDS_CHECKED = os.environ.get("ACCEL_KERNELS_BOUNDSCHECK") == "1"
 _KEPT = 3
@@ -66,5 +66,5 @@ def _digest() -> str:
     for source in sorted(package.rglob("*.py")):
         state.update(str(source.relative_to(package)).encode() + b"\0" + source.read_bytes() + b"\0")
     versions = (sys.version, *(version(name) for name in ("numba", "llvmlite", "numpy")))
-    state.update(repr((BOUNDS_CHECKED, versions, target())).encode())
+    state.update(repr((BOUNDS_CHECKED, versions, target(), tier().name)).encode())
     return state.hexdigest()[:20]

@@ -1,4 +1,4 @@
-"""Inputs quantized by a kernel, where the profile rounds a float32 quotient."""
+"""Inputs quantized by a kernel, where the profile rounds a float32 quotient; codes only change their layout."""
 
 from functools import lru_cache
 from math import prod
@@ -38,12 +38,15 @@ def quantize_into(codes: NDArray[Any], profile: Profile, port: Port, part: NDArr
         port: of the program.
         part: one sample in the file's layout.
     """
-    rounding, quant = _ROUNDINGS.get(profile.boundary), port.quant
-    if rounding is None or quant is None or len(quant.scale) != 1 or port.operand.dtype not in CODES:
-        return False
     planes = _planes(port, part.shape)
     pixels = part.size // planes if planes else 0
-    if part.dtype != np.float32 or not part.flags.c_contiguous or pixels < tier().lanes or not available():
+    if port.operand.dtype not in CODES or not part.flags.c_contiguous or pixels < tier().lanes or not available():
+        return False
+    if part.dtype == codes.dtype and planes > 1:
+        _function(f"boundary:none:{planes}")(part.ctypes.data, pixels, 0, codes.ctypes.data)
+        return True
+    rounding, quant = _ROUNDINGS.get(profile.boundary), port.quant
+    if rounding is None or quant is None or len(quant.scale) != 1 or part.dtype != np.float32:
         return False
     _function(f"boundary:{rounding}:{planes}")(part.ctypes.data, pixels, _table(quant).ctypes.data, codes.ctypes.data)
     return True

@@ -48,9 +48,9 @@ class ConvolutionJob:
         wrapped = bias.astype(np.uint64).astype(np.uint32).view(np.int32)
         return epilogue_table(self.epilogue.kind, wrapped, self.epilogue.values, columns)
 
-    def folded_bias(self) -> Int64s:
-        """The bias less what the zero point of codes, made unsigned, adds to each sum."""
-        offset = self.command.input_zero_point + (SIGN if self.codes == "s8" else 0)
+    def folded_bias(self, *, flipped: bool) -> Int64s:
+        """The bias less what the zero point adds to each sum; int8 codes may be flipped to be unsigned."""
+        offset = self.command.input_zero_point + (SIGN if flipped and self.codes == "s8" else 0)
         sums: Int64s = self.weights.reshape(self.channels, -1).sum(axis=1, dtype=np.int64)
         return self.bias - offset * sums
 

@@ -52,12 +52,11 @@ def _dense(job: ConvolutionJob) -> NativeStep:
     groups, channels, depth = command.groups, command.input.shape[3], job.weights.shape[3]
     reduction = prod(job.weights.shape[1:])
     quads = chosen.quads and job.weights.min() >= -SIGN and job.weights.max() < SIGN
-    each = 4 if quads else 2
     one_pixel = window.kernel == (1, 1) and window.strides == (1, 1)
     plain = quads and one_pixel and groups == 1 and command.input.shape[1:3] == command.output_to.shape[1:3]
-    direct = plain and job.codes == "u8"
-    copied = plain and not direct and channels == 4 * steps_of(reduction, each)
-    steps = steps_of(reduction, each)
+    steps = steps_of(reduction, chosen.codes if quads else 2) * (chosen.codes // 4 if quads else 1)
+    direct = plain and (job.codes == "u8" or chosen.tiles)
+    copied = plain and not direct and channels == 4 * steps
     stride = channels if direct else 4 * steps
     pixels = prod(command.output_to.shape[:3])
     rows = min(max(_PANEL_BYTES // stride // chosen.rows[0], 1) * chosen.rows[0], pixels)
@@ -67,7 +66,7 @@ def _dense(job: ConvolutionJob) -> NativeStep:
         for g in range(groups)
     ]
     weights = packed[0] if groups == 1 else aligned_copy(np.concatenate(packed))
-    table = job.table(job.folded_bias() if quads else job.bias, job.channels + chosen.columns)
+    table = job.table(job.folded_bias(flipped=not chosen.tiles) if quads else job.bias, job.channels + chosen.columns)
     padding = pinned(np.full(window.kernel[1] * channels, command.input_zero_point, command.input.dtype))
     values = {
         **job.geometry(),
@@ -96,7 +95,7 @@ def _depthwise(job: ConvolutionJob) -> NativeStep:
     taps = window.kernel[0] * window.kernel[1]
     codes = np.zeros((taps, padded), np.int32)
     codes[:, : job.channels] = job.weights.reshape(job.channels, taps).T
-    weights, table = aligned_copy(codes), job.table(job.folded_bias(), padded)
+    weights, table = aligned_copy(codes), job.table(job.folded_bias(flipped=True), padded)
     padding = pinned(np.full(1, command.input_zero_point, command.input.dtype))
     reach = (window.kernel[0] - 1) * window.dilations[0] + 1
     width = (command.output_to.shape[2] - 1) * window.strides[1] + (window.kernel[1] - 1) * window.dilations[1] + 1

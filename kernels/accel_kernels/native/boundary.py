@@ -1,10 +1,11 @@
 """Real numbers to codes of 8 bits at the inputs of a network. Variants are ROUNDING:PLANES.
 
 Codes are clamp(round(f32(x / s)), low, high) + z, ROUNDING "even" (half to even) or "away" (half away from zero). The
-numbers lie plane by plane, the codes pixel by pixel: a picture of PLANES channels changes from NCHW to NHWC.
+numbers lie plane by plane, the codes pixel by pixel: a picture of PLANES channels changes from NCHW to NHWC. ROUNDING
+"none" is for numbers that are codes already.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -24,13 +25,14 @@ class _Quantization:
     """Arguments: numbers, pixels of a plane, table, codes, blocks of pixels."""
 
     def __init__(self, rounding: str, planes: int) -> None:
-        self._round, self._planes = _half_away if rounding == "away" else limited_rint, planes
+        self._rounding, self._planes = rounding, planes
 
     def emit(self, e: Emitter, arguments: Sequence[Value]) -> None:
         numbers, pixels, table, out, blocks = arguments
+        fields = BOUNDARY_FIELDS if self._rounding in _ROUND else ()
         values = {
             name: e.splat(e.load(e.add(table, 8 * index), _ELEMENTS[kind], 8), _LANES)
-            for index, (name, kind) in enumerate(BOUNDARY_FIELDS)
+            for index, (name, kind) in enumerate(fields)
         }
 
         def block(index: Value, carried: list[Value]) -> list[Value]:
@@ -39,14 +41,19 @@ class _Quantization:
             place = e.builder.select(e.builder.icmp_signed("<", place, last), place, last)  # the last one overlaps
             planes = []
             for plane in range(self._planes):
-                address = e.add(numbers, e.multiply(e.add(e.multiply(pixels, plane), place), 4))
-                quotient = e.builder.fdiv(e.load(address, vector(F32, _LANES)), values["scale"])
-                codes = self._round(e, quotient, values["low"], values["high"])
-                planes.append(narrow(e, e.builder.add(codes, values["zero_point"]), 8))
+                planes.append(self._codes(e, numbers, e.add(e.multiply(pixels, plane), place), values))
             e.store(_interleaved(e, planes), e.add(out, e.multiply(place, self._planes)))
             return []
 
         e.loop(blocks, [], block)
+
+    def _codes(self, e: Emitter, numbers: Value, place: Value, values: Mapping[str, Value]) -> Value:
+        """One vector."""
+        if not values:
+            return e.load(e.add(numbers, place), vector(I8, _LANES))
+        quotient = e.builder.fdiv(e.load(e.add(numbers, e.multiply(place, 4)), vector(F32, _LANES)), values["scale"])
+        codes = _ROUND[self._rounding](e, quotient, values["low"], values["high"])
+        return narrow(e, e.builder.add(codes, values["zero_point"]), 8)
 
 
 def _half_away(e: Emitter, reals: Value, low: Value, high: Value) -> Value:
@@ -59,6 +66,9 @@ def _half_away(e: Emitter, reals: Value, low: Value, high: Value) -> Value:
     up = b.zext(b.fcmp_ordered(">=", rest, e.constant(limited.type, 0.5)), integers)
     down = b.zext(b.fcmp_ordered("<=", rest, e.constant(limited.type, -0.5)), integers)
     return b.sub(b.add(whole, up), down)
+
+
+_ROUND = {"away": _half_away, "even": limited_rint}
 
 
 def _interleaved(e: Emitter, planes: Sequence[Value]) -> Value:

@@ -5,7 +5,8 @@ are, the operands are the image itself; otherwise PANEL_ROWS output pixels at a 
 memory, which stays in the second-level cache, and all columns of weights pass over them.
 
 Operands u8 are taken as they are: padding is the code `ZERO_POINT`, and the preparer has put the zero point's share
-into the bias. Operands s8 are copied as unsigned codes 128 higher. Operands w8u and w8s become int16 relative to the
+into the bias. Operands s8 are copied as unsigned codes 128 higher, unless
+the tier has tiles, which multiply them as they are. Operands w8u and w8s become int16 relative to the
 zero point; padding is 0. DIRECT is 1 where the operands are the image itself, 2 where they are a plain copy of it.
 """
 
@@ -17,6 +18,7 @@ from accel_kernels.native.memory import copy, flip, widen
 from accel_kernels.native.products import micro_kernel
 from accel_kernels.native.tables import Field
 from accel_kernels.native.tier import tier
+from accel_kernels.native.tiles import multiply_tiles
 
 _copy, _flip, _widen = inline(copy), inline(flip), inline(widen)
 
@@ -25,8 +27,13 @@ def build(variant: str) -> Callable[..., None]:
     """The step of a variant."""
     operands, kind, bits_text = variant.split(":")
     bits = int(bits_text)
-    multiply = _multiply(operands, kind, bits)
-    gather = gather_wide(signed=operands == "w8s") if operands.startswith("w8") else _gather(operands)
+    tiled = tier().tiles and not operands.startswith("w8")
+    multiply = multiply_tiles(operands, kind, bits) if tiled else _multiply(operands, kind, bits)
+    gather = (
+        gather_wide(signed=operands == "w8s")
+        if operands.startswith("w8")
+        else _gather(flips=operands == "s8" and not tiled)
+    )
     copy_codes = _flip if operands == "s8" else _copy
 
     def convolve(block: Int64, arena: Int64, constants: Int64, scratch: Int64, part: Int64, parts: Int64) -> None:
@@ -201,9 +208,9 @@ def _multiply(operands: str, kind: str, bits: int) -> Callable[..., None]:
     return multiply
 
 
-def _gather(operands: str) -> Callable[..., None]:
+def _gather(*, flips: bool) -> Callable[..., None]:
     """Lays the operands of output pixels out as rows."""
-    copy_codes = _flip if operands == "s8" else _copy
+    copy_codes = _flip if flips else _copy
 
     @inline
     def gather(block: Int64, image: Int64, channel: Int64, first: Int64, rows: Int64, panel: Int64) -> None:

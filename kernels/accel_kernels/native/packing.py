@@ -19,7 +19,8 @@ def pack_weights(weights: NDArray[np.generic], tier: Tier, *, quads: bool) -> ND
     """
     each, dtype = (4, np.int8) if quads else (2, np.int16)
     count, depth = weights.shape
-    groups = -(-depth // each)
+    codes = tier.codes if quads else each
+    groups = -(-depth // codes) * (codes // each)
     widths = [tier.lanes if count - n <= tier.lanes else tier.columns for n in range(0, count, tier.columns)]
     packed = aligned_bytes(sum(widths) * groups * 4)
     place = 0
