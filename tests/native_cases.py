@@ -2,6 +2,7 @@
 
 import ctypes
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from itertools import product
 
 import numpy as np
@@ -12,12 +13,14 @@ from accel_sim.numerics.requantization import (
     DoubleRequantization,
     FixedPointRequantization,
     FloatRequantization,
+    RationalRequantization,
     Requantization,
     Rounding,
     ShiftRequantization,
 )
 from accel_sim.program import Command, Convolve, Program, Tiling, Window
 from accel_sim.sim.memory import aligned, constant_image
+from accel_sim.sim.native.rational import float64_scales
 from accel_sim.sim.native.step import NativeStep, lower
 from accel_sim.sim.preparation import Context
 from accel_sim.sim.result import Level
@@ -80,6 +83,19 @@ def _float64(rng: np.random.Generator, channels: int, dtype: str, tie: bool) -> 
     return DoubleRequantization(*_grid(rng, channels, dtype, tie), _scales(rng, channels, tie))
 
 
+def _rational(rng: np.random.Generator, channels: int, dtype: str, tie: bool) -> Requantization:
+    """As the product of float32 scales gives it; ties: dyadic, or small fractions that float64 rounds rightly."""
+    grid = _grid(rng, channels, "int8" if dtype == "int16" else dtype, tie)
+    while True:
+        real = [Fraction(s) * Fraction(s) for s in _scales(rng, channels, tie)]
+        if tie and rng.random() < 0.5:
+            real = [Fraction(int(rng.integers(1, 8)), int(rng.integers(1, 500)))]
+        numerators, denominators = (tuple(getattr(r, name) for r in real) for name in ("numerator", "denominator"))
+        recipe = RationalRequantization(*grid, numerators, denominators)
+        if float64_scales(recipe) is not None:
+            return recipe
+
+
 RECIPES: Mapping[str, Draw] = {
     "double rounding": _fixed(Rounding.DOUBLE),
     "single rounding": _fixed(Rounding.SINGLE),
@@ -88,6 +104,7 @@ RECIPES: Mapping[str, Draw] = {
     "shift": _shift,
     "float32": _float32,
     "float64": _float64,
+    "rational": _rational,
 }
 """Draws of recipes: (rng, channels, type of the codes, whether of ties and extremes)."""
 

@@ -11,10 +11,12 @@ from accel_sim.numerics.requantization import (
     DoubleRequantization,
     FixedPointRequantization,
     FloatRequantization,
+    RationalRequantization,
     Requantization,
     Rounding,
     ShiftRequantization,
 )
+from accel_sim.sim.native.rational import float64_scales
 from accel_sim.sim.requantizers import fixed_point_table
 
 Values = dict[str, NDArray[np.generic] | float]
@@ -54,6 +56,15 @@ def _(recipe: FloatRequantization, channels: int) -> EpilogueChoice | None:
 @choose_epilogue.register
 def _(recipe: DoubleRequantization, channels: int) -> EpilogueChoice:
     return EpilogueChoice("float64", {**_limits(recipe), "scale": np.array(recipe.scale)})
+
+
+@choose_epilogue.register
+def _(recipe: RationalRequantization, channels: int) -> EpilogueChoice | None:
+    scale = float64_scales(recipe)
+    if scale is None:
+        return None
+    low, high = (np.array(limit, np.float64) - recipe.zero_point for limit in (recipe.low, recipe.high))
+    return EpilogueChoice("rational", {"scale": scale, "low": low, "high": high, "zero_point": recipe.zero_point})
 
 
 @choose_epilogue.register
