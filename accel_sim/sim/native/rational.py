@@ -14,7 +14,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.numerics.requantization import RationalRequantization, TieRule, divide_half_even
+from accel_sim.numerics.integers import divide_half_even
+from accel_sim.numerics.requantization import RationalRequantization, TieRule
 
 _NEAR = 2.0**-50
 _MOST_CODES = 1 << 10
