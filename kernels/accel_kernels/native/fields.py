@@ -1,21 +1,11 @@
 """Arguments of steps as compiled code reads them."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
-from numba import njit  # noqa: TID251 - compiled by `compile`, as parts of steps
-
 from accel_kernels._types import Int64
 from accel_kernels.native.memory import load_int64
+from accel_kernels.native.parts import inline
 from accel_kernels.native.tables import Field
 
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def inline(function: Function) -> Function:
-    """The decorator of parts of steps."""
-    compiled: Function = njit(nogil=True, error_model="numpy")(function)
-    return compiled
+__all__ = ["field", "inline", "input_address", "output_address"]
 
 
 @inline

@@ -1,0 +1,73 @@
+"""Parts of steps: Python functions that are compiled as part of what calls them.
+
+numba's own decorator would optimize each part and write machine code for it, though only the whole step ever runs. A
+part here is typed and lowered once per set of types, without optimization; LLVM sees it when it optimizes the step.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from inspect import Parameter, signature
+from typing import Any, TypeVar, cast
+
+from numba.core import compiler, config
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.registry import cpu_target
+
+from accel_kernels.native.emit import instruction
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def inline(function: Function) -> Function:
+    """The decorator of parts of steps."""
+
+    def part(typingctx: Any, *arguments: Any, **named: Any) -> Any:
+        compiled = lowered(function, shape.bind(*arguments, **named).args)
+
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            context.add_linking_libs([compiled.library])
+            return context.call_internal_no_propagate(builder, compiled.fndesc, signature, values)[1]
+
+        return compiled.signature, codegen
+
+    shape = signature(function)
+    context = Parameter("typingctx", Parameter.POSITIONAL_OR_KEYWORD)
+    part.__name__ = function.__name__
+    part.__signature__ = shape.replace(parameters=[context, *shape.parameters.values()])  # type: ignore[attr-defined]
+    return cast(Function, instruction(part))
+
+
+def lowered(function: Callable[..., Any], arguments: tuple[Any, ...], result: Any = None) -> Any:
+    """What numba makes of a function of some types, before LLVM has seen what it calls."""
+    flags = compiler.Flags()
+    flags.no_compile = True
+    flags.no_cpython_wrapper = True
+    flags.no_cfunc_wrapper = True
+    flags.error_model = "numpy"
+    with _unoptimized():
+        return compiler.compile_extra(cpu_target.typing_context, _target(), function, arguments, result, flags, {})
+
+
+def intermediate(whole: Any) -> str:
+    """A lowered function with all its parts, in LLVM's intermediate form."""
+    with global_compiler_lock, _unoptimized():
+        whole.library.finalize()
+        text: str = whole.library.get_llvm_str()
+    return text
+
+
+@cache
+def _target() -> Any:
+    """numba's target, without an engine that would make every part ready to run."""
+    return cpu_target.target_context.with_aot_codegen("steps", cpu_name="host")
+
+
+@contextmanager
+def _unoptimized() -> Iterator[None]:
+    previous = config.OPT
+    config.OPT = type(previous)(0)
+    try:
+        yield
+    finally:
+        config.OPT = previous
