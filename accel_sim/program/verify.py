@@ -74,7 +74,8 @@ def _region_faults(program: Program) -> Iterator[Fault]:
 
 def _life_faults(program: Program) -> Iterator[Fault]:
     """Follows, byte by byte, which tensor was written last (0: none)."""
-    makers = np.zeros(program.activation_bytes, np.int32)
+    tensors = len(program.inputs) + len(program.commands)
+    makers = np.zeros(program.activation_bytes, np.min_scalar_type(tensors))  # as small as the memory itself, mostly
     numbers: dict[str, int] = {}
     for port in program.inputs:
         _bytes(makers, port.operand)[:] = numbers.setdefault(f"input {port.name}", len(numbers) + 1)
@@ -88,21 +89,25 @@ def _life_faults(program: Program) -> Iterator[Fault]:
         yield from _read_faults(makers, port.operand, f"output {port.name!r}")
 
 
-def _bytes(makers: NDArray[np.int32], operand: Operand) -> NDArray[np.int32]:
+_Makers = NDArray[np.unsignedinteger]
+"""Of each byte of activations: the number of the tensor that was written there last."""
+
+
+def _bytes(makers: _Makers, operand: Operand) -> _Makers:
     return makers[operand.address : operand.address + operand.size_bytes]
 
 
-def _read_faults(makers: NDArray[np.int32], operand: Operand, where: str) -> Iterator[Fault]:
+def _read_faults(makers: _Makers, operand: Operand, where: str) -> Iterator[Fault]:
     if operand.region is Region.CONSTANTS or operand.size == 0:
         return
     seen = _bytes(makers, operand)
     if not seen.all():
         yield Fault(where, f"{operand.name!r}", "every byte that is read was written before")
-    elif (seen != seen[0]).any():
+    elif seen.min() != seen.max():
         yield Fault(where, f"{operand.name!r}", "no other tensor has overwritten a part of it")
 
 
-def _mark(makers: NDArray[np.int32], command: Command, number: int) -> None:
+def _mark(makers: _Makers, command: Command, number: int) -> None:
     target = written_by(command)
     cells = _bytes(makers, target)
     if not isinstance(command, Move):
@@ -112,6 +117,6 @@ def _mark(makers: NDArray[np.int32], command: Command, number: int) -> None:
         view = np.lib.stride_tricks.as_strided(
             cells[command.output_offset * width :],
             (*command.extent, width),
-            tuple(4 * s for s in (*(s * width for s in command.output_strides), 1)),
+            tuple(cells.itemsize * s for s in (*(s * width for s in command.output_strides), 1)),
         )
         view[...] = number
