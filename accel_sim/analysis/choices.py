@@ -28,7 +28,8 @@ def resolve_level(level: str | Level) -> Level:
     """A level as it is, or by name."""
     if isinstance(level, Level):
         return level
-    names = [known.value for known in Level]
-    if level not in names:
-        raise InputError("level", [Fault("level", repr(level), f"is one of {', '.join(names)}")])
-    return Level(level)
+    try:
+        return Level(level)
+    except ValueError:
+        names = ", ".join(known.value for known in Level)
+        raise InputError("level", [Fault("level", repr(level), f"is one of {names}")]) from None

@@ -135,7 +135,8 @@ class Worker:
     def reset(self) -> None:
         """Make all records empty."""
         for record in self.records:
-            reset_record(record)
+            if record is not UNWATCHED:
+                reset_record(record)
         self.firsts.update(dict.fromkeys(self.firsts))
         if self.runner is not None:
             self.runner.reset()

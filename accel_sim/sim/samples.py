@@ -18,6 +18,8 @@ from accel_sim.program import Port, Program
 from accel_sim.sim.memory import Array, Memory
 from accel_sim.sim.native.boundary import quantize_into
 
+_REAL = np.dtype(np.float32).kind
+
 
 @dataclass(frozen=True)
 class Samples:
@@ -48,7 +50,7 @@ class Samples:
 
     def _codes(self, port: Port, part: Array) -> Array:
         stored = part.transpose(port.file_axes) if port.file_axes else part
-        if port.quant is None or not np.issubdtype(stored.dtype, np.floating):
+        if port.quant is None or stored.dtype.kind != _REAL:
             return stored
         kind: type[np.floating] = np.float32 if stored.dtype == np.float32 else np.float64
         real: NDArray[np.floating] = stored.astype(kind, copy=False)
@@ -149,7 +151,7 @@ def _shape_fault(where: str, port: Port, array: Array) -> Fault:
 
 def _value_faults(where: str, port: Port, array: Array) -> list[Fault]:
     wanted = port.operand.dtype
-    if np.issubdtype(array.dtype, np.floating) and port.quant is not None:
+    if array.dtype.kind == _REAL and port.quant is not None:
         if not np.isfinite(array).all():
             return [Fault(where, "NaN or infinity", "real numbers are finite")]
         return []

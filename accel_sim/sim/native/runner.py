@@ -19,6 +19,7 @@ from accel_sim.sim.native.step import NativeStep
 _ARGUMENTS = 11
 _SLACK = 256  # copies in whole vectors end before the records
 _RECORD_BYTES = 8 * tier().lanes
+_LIMITS = np.iinfo(np.int32)
 _SLOWER = 1.1
 _MOST_PATIENCE = 64
 
@@ -113,12 +114,13 @@ class NativeRunner:
         self._run = _interpreter()
         self.reset()
         self._tables = (program.addresses.ctypes.data, program.rows.ctypes.data, program.rows.strides[0])
+        self._places = [scratch.ctypes.data for scratch in self._scratch]
+        self._meeting = self._counter.ctypes.data
 
     def reset(self) -> None:
         """Make all records empty."""
-        limits = np.iinfo(np.int32)
-        for records in self._records():
-            records[:, 0], records[:, 1] = limits.max, limits.min
+        for records in self._records() if self._program.watched else ():
+            records[:, 0], records[:, 1] = _LIMITS.max, _LIMITS.min
 
     def extremes(self, command: int) -> tuple[int, int]:
         """The smallest and the largest value of a watched command's accumulators; none: the larger comes first."""
@@ -153,8 +155,7 @@ class NativeRunner:
             other.result()
 
     def _part(self, first: int, last: int, part: int, parts: int) -> None:
-        scratch = self._scratch[part].ctypes.data
-        self._run(*self._tables, first, last, self._arena, 0, scratch, part, parts, self._counter.ctypes.data)
+        self._run(*self._tables, first, last, self._arena, 0, self._places[part], part, parts, self._meeting)
 
 
 @cache
