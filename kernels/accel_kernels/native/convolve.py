@@ -86,17 +86,21 @@ def build(variant: str) -> Callable[..., None]:
 
 @inline
 def share(rows: Int64, columns: Int64, part: Int64, parts: Int64) -> tuple[Int64, Int64, Int64, Int64]:
-    """(first row, end, first column, end): rows are shared in blocks, or, where they are few, columns."""
+    """(first row, end, first column, end): rows are shared in blocks, or, where they are few, columns.
+
+    Where a few blocks of rows cannot be shared evenly, columns can be shared at least as evenly, and each thread then
+    reads its own part of the weights alone.
+    """
     if parts == 1:
         return 0, rows, 0, columns
-    if rows >= _ROW_BLOCK * parts:
-        blocks = (rows + _ROW_BLOCK - 1) // _ROW_BLOCK
+    blocks, tiles = (rows + _ROW_BLOCK - 1) // _ROW_BLOCK, (columns + _TILE - 1) // _TILE
+    if blocks >= _MANY * parts or blocks >= parts > tiles:
         low, high = blocks * part // parts * _ROW_BLOCK, blocks * (part + 1) // parts * _ROW_BLOCK
         return low, min(high, rows), 0, columns
-    blocks = (columns + _TILE - 1) // _TILE
-    return 0, rows, blocks * part // parts * _TILE, min(blocks * (part + 1) // parts * _TILE, columns)
+    return 0, rows, tiles * part // parts * _TILE, min(tiles * (part + 1) // parts * _TILE, columns)
 
 
+_MANY = 4
 _TILE = tier().columns
 _ROW_BLOCK = tier().rows[0]
 
