@@ -1,12 +1,14 @@
 """Samples at a network's inputs: how many there are, batches of them, random ones."""
 
 from collections.abc import Iterator, Mapping
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.errors import Fault, InputError
 from accel_sim.ir import Graph, Tensor
+from accel_sim.program.free_memory import memory_faults
 
 Array = NDArray[np.generic]
 
@@ -62,7 +64,16 @@ def _part(tensor: Tensor, array: Array, start: int, stop: int) -> Array:
 
 
 def random_inputs(graph: Graph, samples: int = 1, seed: int = 0) -> dict[str, Array]:
-    """Uniformly random codes for every input of an integer graph, in the file's layout: the same for the same seed."""
+    """Uniformly random codes for every input of an integer graph, in the file's layout: the same for the same seed.
+
+    Raises:
+        InputError: more of them than fit in the memory that is free.
+    """
+    tensors = [graph.tensors[name] for name in graph.inputs]
+    needed = samples * sum(prod(tensor.shape) * tensor.element.dtype.itemsize for tensor in tensors)
+    faults = memory_faults("random inputs", needed, "a smaller image or batch needs less")
+    if faults:
+        raise InputError(f"inputs of {graph.name!r}", faults)
     generator = np.random.default_rng(seed)
     return {name: _random(graph.tensors[name], samples, generator) for name in graph.inputs}
 

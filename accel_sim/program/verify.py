@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from accel_sim.errors import Fault, ProgramError
 from accel_sim.program.commands import Command, Move
+from accel_sim.program.free_memory import memory_faults
 from accel_sim.program.operands import Operand, Region
 from accel_sim.program.program import Program
 from accel_sim.program.verify_commands import command_faults
@@ -16,6 +17,7 @@ from accel_sim.program.verify_commands import command_faults
 def verify(program: Program) -> None:
     """Checks every rule that a machine relies on.
 
+    0. Activations and constants fit in the memory that is free.
     1. Operands and ports lie inside their regions, aligned to their elements; nothing writes constants.
     2. Shapes, element types and tables of each command agree (`verify_commands`).
     3. Every byte that a command or an output port reads was made by an input port or an earlier command, and all bytes
@@ -24,6 +26,10 @@ def verify(program: Program) -> None:
     Raises:
         ProgramError: listing every violation.
     """
+    needed = program.activation_bytes + len(program.constants)
+    too_large = memory_faults("activations and constants", needed, "a smaller image or batch needs less")
+    if too_large:
+        raise ProgramError(f"program {program.name!r}", too_large)
     faults = list(_region_faults(program))
     for command in program.commands:
         where = f"{type(command).__name__} of layer {command.layer!r}"
