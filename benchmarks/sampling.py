@@ -108,13 +108,13 @@ def matrix_probe() -> Run:
 
 
 def parallel_probe(threads: int) -> Run:
-    """About half a millisecond of float matrix products in each of several threads at once."""
+    """Some milliseconds of float matrix products in each of several threads at once: long beside their start."""
     a = np.ones((256, 256), np.float32)
     outputs = [np.empty_like(a) for _ in range(threads)]
     pool = ThreadPoolExecutor(threads - 1)
 
     def products(out: NDArray[np.float32]) -> None:
-        for _ in range(2):
+        for _ in range(16):
             np.matmul(a, a, out=out)
 
     def probe() -> None:
@@ -124,6 +124,18 @@ def parallel_probe(threads: int) -> Run:
             other.result()
 
     return probe
+
+
+def parallel_runs(run: Run) -> Run:
+    """Two threads that each do the whole work, which needs no meeting: what the machine makes of two cores at best."""
+    pool = ThreadPoolExecutor(1)
+
+    def both() -> None:
+        other = pool.submit(run)
+        run()
+        other.result()
+
+    return both
 
 
 @contextmanager

@@ -98,7 +98,7 @@ class Machine:
         self._check(program)
         job = _job(program, inputs, keep, observers)
         ready = prepared(program, self.hardware, level)
-        workers = _run_all(job, ready, threads or os.cpu_count() or 1, progress)
+        workers = _run_all(job, ready, threads or _processors(), progress)
         result = self._result(job, level, ready, workers)
         ready.give_back(workers)
         return result
@@ -127,7 +127,7 @@ class Machine:
         self._check(program)
         job = _job(program, inputs)
         ready = prepared(program, self.hardware, Level.FUNCTIONAL, structure)
-        workers = _run_all(job, ready, threads or os.cpu_count() or 1, progress)
+        workers = _run_all(job, ready, threads or _processors(), progress)
         tallies = {index: merged_tally(workers, index) for index in ready.counted}
         result = self._result(job, Level.FUNCTIONAL, ready, workers)
         ready.give_back(workers)
@@ -175,6 +175,13 @@ def _job(
     samples = check_inputs(program, inputs)
     keeper = Keeper(program, keep, samples.count)
     return _Job(program, samples, keeper, tuple(observers), empty_outputs(program.outputs, samples.count))
+
+
+def _processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _run_all(job: _Job, ready: PreparedProgram, threads: int, progress: Progress | None) -> list[Worker]:

@@ -20,7 +20,8 @@ _ARGUMENTS = 11
 _SLACK = 256  # copies in whole vectors end before the records
 _RECORD_BYTES = 8 * tier().lanes
 _LIMITS = np.iinfo(np.int32)
-_SLOWER = 1.1
+_FIRST_ALONE = 2
+_NEWEST = 0.25  # weight of the newest run in a running mean
 _MOST_PATIENCE = 64
 
 
@@ -68,34 +69,49 @@ def _ends(steps: Mapping[int, NativeStep], commands: int) -> list[int]:
 
 
 class Sharing:
-    """Whether to use several threads for one sample: not while that has lately been slower than one.
+    """Whether to use several threads for one sample: as long as that has lately been quicker than one.
 
-    Where other work keeps a core busy, threads wait for each other and for the system to let them run; so a run that
-    takes longer than one thread did is followed by some on one thread, more each time.
+    Where other work keeps a core busy, threads wait for each other and for the system to let them run. So the first
+    runs are alone; then running means of both ways decide, which a single disturbance does not turn. While one thread
+    is quicker, sharing is tried again now and then, each time after twice as many runs.
     """
 
     def __init__(self) -> None:
-        self._alone: float | None = None
+        self._alone, self._shared = _Mean(), _Mean()
         self._waiting, self._patience = 0, 1
 
     def together(self) -> bool:
         """Whether the next run is shared."""
-        if self._alone is None:
+        if self._alone.runs < _FIRST_ALONE:
             return False
-        if self._waiting:
-            self._waiting -= 1
-            return False
-        return True
+        if not self._shared.runs or self._shared.seconds <= self._alone.seconds:
+            return True
+        self._waiting -= 1
+        return self._waiting <= 0
 
     def record(self, seconds: float, *, shared: bool) -> None:
         """How long the run took."""
         if not shared:
-            self._alone = seconds if self._alone is None else min(self._alone, seconds)
-        elif self._alone is not None and seconds > _SLOWER * self._alone:
-            self._waiting = self._patience
-            self._patience = min(2 * self._patience, _MOST_PATIENCE)
+            self._alone.add(seconds)
+            return
+        self._shared.add(seconds)
+        quicker = self._shared.seconds <= self._alone.seconds
+        self._patience = 1 if quicker else min(2 * self._patience, _MOST_PATIENCE)
+        self._waiting = self._patience
+
+
+class _Mean:
+    """Seconds that runs take: the quickest of the first ones, which meet cold caches; then a mean of late ones."""
+
+    def __init__(self) -> None:
+        self.runs, self.seconds = 0, float("inf")
+
+    def add(self, seconds: float) -> None:
+        self.runs += 1
+        if self.runs <= _FIRST_ALONE:
+            self.seconds = min(self.seconds, seconds)
         else:
-            self._patience = 1
+            self.seconds += (seconds - self.seconds) * _NEWEST
 
 
 class NativeRunner:
