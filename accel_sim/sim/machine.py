@@ -47,7 +47,7 @@ class _Job:
         else:
             worker.execute(0, len(self.program.commands))
         for port in self.program.outputs:
-            place(self.outputs[port.name], sample, to_file(port, memory.view(port.operand)))
+            place(self.outputs[port.name], sample, to_file(port, memory.port(port.operand)))
         worker.tally(sample)
 
     def _notify(self, index: int, sample: int, worker: Worker) -> None:

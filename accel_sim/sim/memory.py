@@ -77,7 +77,7 @@ class Memory:
 
     def __init__(self, activation_bytes: int, constants: Constants, scratch: ScratchBytes) -> None:
         self._activations, self._constants = aligned(activation_bytes), constants
-        self._views: dict[int, tuple[Operand, Array]] = {}
+        self._ports: dict[int, tuple[Operand, Array]] = {}
         self._scratch = {name: aligned(size) for name, size in scratch.items()}
 
     @property
@@ -87,11 +87,14 @@ class Memory:
 
     def view(self, operand: Operand) -> Array:
         """The operand's array."""
-        known = self._views.get(id(operand))
+        constant = operand.region is Region.CONSTANTS
+        return view(self._constants.image if constant else self._activations, operand)
+
+    def port(self, operand: Operand) -> Array:
+        """As `view`, made once: for the inputs and outputs of a program, which every sample needs."""
+        known = self._ports.get(id(operand))
         if known is None:
-            constant = operand.region is Region.CONSTANTS
-            known = operand, view(self._constants.image if constant else self._activations, operand)
-            self._views[id(operand)] = known
+            known = self._ports[id(operand)] = operand, self.view(operand)
         return known[1]
 
     def scratch(self, name: Scratch, shape: tuple[int, ...], dtype: DTypeLike) -> Array:

@@ -40,7 +40,7 @@ class Samples:
     def place(self, sample: int, memory: Memory) -> None:
         """Write each port's codes of one sample where the program reads them."""
         for port, array in zip(self.ports, self.arrays, strict=True):
-            shape, codes = file_shape(port), memory.view(port.operand)
+            shape, codes = file_shape(port), memory.port(port.operand)
             if shape:
                 part = array[sample * shape[0] : (sample + 1) * shape[0]]
             else:

@@ -4,13 +4,12 @@ numba's own decorator would optimize each part and write machine code for it, th
 part here is typed and lowered once per set of types, without optimization; LLVM sees it when it optimizes the step.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cache
 from inspect import Parameter, signature
 from typing import Any, TypeVar, cast
 
-from numba.core import compiler, config
+from numba.core import codegen, compiler
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 
@@ -25,11 +24,11 @@ def inline(function: Function) -> Function:
     def part(typingctx: Any, *arguments: Any, **named: Any) -> Any:
         compiled = lowered(function, shape.bind(*arguments, **named).args)
 
-        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        def call(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             context.add_linking_libs([compiled.library])
             return context.call_internal_no_propagate(builder, compiled.fndesc, signature, values)[1]
 
-        return compiled.signature, codegen
+        return compiled.signature, call
 
     shape = signature(function)
     context = Parameter("typingctx", Parameter.POSITIONAL_OR_KEYWORD)
@@ -45,29 +44,27 @@ def lowered(function: Callable[..., Any], arguments: tuple[Any, ...], result: An
     flags.no_cpython_wrapper = True
     flags.no_cfunc_wrapper = True
     flags.error_model = "numpy"
-    with _unoptimized():
-        return compiler.compile_extra(cpu_target.typing_context, _target(), function, arguments, result, flags, {})
+    return compiler.compile_extra(cpu_target.typing_context, _target(), function, arguments, result, flags, {})
 
 
 def intermediate(whole: Any) -> str:
     """A lowered function with all its parts, in LLVM's intermediate form."""
-    with global_compiler_lock, _unoptimized():
+    with global_compiler_lock:
         whole.library.finalize()
         text: str = whole.library.get_llvm_str()
     return text
 
 
+class _Unoptimized(codegen.AOTCPUCodegen):  # type: ignore[misc]  # numba is untyped
+    """numba's way to LLVM, without an engine that would make every part ready to run, and without optimization.
+
+    Functions of numba's own that parts call still come through its usual way: kernels of arrays use them as well.
+    """
+
+    def _pass_builder(self, **options: Any) -> Any:
+        return super()._pass_builder(**{**options, "opt": 0})
+
+
 @cache
 def _target() -> Any:
-    """numba's target, without an engine that would make every part ready to run."""
-    return cpu_target.target_context.with_aot_codegen("steps", cpu_name="host")
-
-
-@contextmanager
-def _unoptimized() -> Iterator[None]:
-    previous = config.OPT
-    config.OPT = type(previous)(0)
-    try:
-        yield
-    finally:
-        config.OPT = previous
+    return cpu_target.target_context.subtarget(_internal_codegen=_Unoptimized("steps", cpu_name="host"), aot_mode=True)
