@@ -28,6 +28,7 @@ made = Machine(HARDWARE).run(small_network(), {"in": images(1)}, Level.FUNCTIONA
 print(made.outputs["out"].tobytes().hex())
 """
 
+
 def run(**environment: str) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join([str(TESTS), *(p for p in sys.path if p)])
     variables = {**os.environ, "PYTHONPATH": path, **environment}
