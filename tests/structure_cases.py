@@ -22,26 +22,26 @@ class PlainStructure:
         terms = self._first_terms(structure.spacing, tree)
         for stage in range(len(structure.stages) - 1):
             terms = self._spills(terms, stage, structure.stages[stage].terms)
-        for step, term in terms:
-            total = self._sum(step, len(structure.stages) - 1, total, term)
+        for place, step, term in terms:
+            total = self._sum(step, len(structure.stages) - 1, total, term, place)
         self.value = total
         self.events = [e[1:] for e in sorted(self.events, key=lambda e: e[0])] if len(structure.stages) > 1 else [
             e[1:] for e in self.events
         ]  # fmt: skip
 
     def _first_terms(self, spacing, tree):
-        """(step, term): products in the order in which they enter the first stage."""
+        """(place, step, term): products in the order in which they enter the first stage."""
         count = len(self.products)
         if len(self._stages) == 1:
-            return [(min(k + tree, count) - 1, sum(self.products[k : k + tree])) for k in range(0, count, tree)]
+            return [(k, min(k + tree, count) - 1, sum(self.products[k : k + tree])) for k in range(0, count, tree)]
         size, step, terms = self._stages[0].terms, -1, []
         if spacing == 1:
-            return list(enumerate(self.products))
+            return [(k, k, product) for k, product in enumerate(self.products)]
         for block in range(0, count, size * spacing):
             for lane in range(spacing):
                 for k in range(block + lane, block + size * spacing, spacing):
                     step = k if k < count else step
-                    terms.append((step, self.products[k] if k < count else 0))
+                    terms.append((len(terms), step, self.products[k] if k < count else 0))
         return terms
 
     def _spills(self, terms, stage, size):
@@ -49,17 +49,17 @@ class PlainStructure:
         found = []
         for first in range(0, len(terms), size):
             held = 0
-            for step, term in terms[first : first + size]:
-                held = self._sum(step, stage, held, term)
-            found.append((terms[min(first + size, len(terms)) - 1][0], held))
+            for place, step, term in terms[first : first + size]:
+                held = self._sum(step, stage, held, term, place)
+            found.append((*terms[min(first + size, len(terms)) - 1][:2], held))
         return found
 
-    def _sum(self, step, stage, held, term):
+    def _sum(self, step, stage, held, term, place=-1):
         bits, saturates = self._stages[stage].bits, self._stages[stage].policy is OverflowPolicy.SATURATE
         exact, half = held + term, 1 << (bits - 1)
         kept = max(-half, min(half - 1, exact)) if saturates else (exact + half) % (2 * half) - half
         if kept != exact:
-            self.events.append(((step, stage), step, stage, exact, kept))
+            self.events.append(((place, stage), step, stage, exact, kept))
         return kept
 
 

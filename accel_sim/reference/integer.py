@@ -42,6 +42,7 @@ from accel_sim.ir import (
     TransposeConv2D,
 )
 from accel_sim.numerics import Profile, UnsupportedByProfileError
+from accel_sim.numerics.accumulators import AccumulatorStructure
 from accel_sim.reference import integer_elementwise, integer_matrix, integer_pooling
 from accel_sim.reference.integer_context import Codes, Site
 from accel_sim.reference.movement import MOVEMENTS, move
@@ -68,7 +69,12 @@ _OPERATORS: dict[type, Callable[[Site, Any], Codes]] = {
 }
 
 
-def evaluate_integer(graph: Graph, inputs: Mapping[str, NDArray[Any]], profile: Profile) -> Arrays:
+def evaluate_integer(
+    graph: Graph,
+    inputs: Mapping[str, NDArray[Any]],
+    profile: Profile,
+    accumulators: AccumulatorStructure | None = None,
+) -> Arrays:
     """Every tensor of an integer graph, as the profile's device computes it.
 
     Args:
@@ -76,6 +82,8 @@ def evaluate_integer(graph: Graph, inputs: Mapping[str, NDArray[Any]], profile: 
         inputs: by tensor name, in stored layout; codes, or reals, which the profile quantizes. The first axis is any
             multiple of the graph's.
         profile: the arithmetic.
+        accumulators: of the device, added to in the order of systolic dataflows; None for those of the profile's
+            software: 32 bits (or 64) that wrap.
 
     Returns:
         Codes of every input and computed tensor in stored layout, in the tensor's element type. Tensors without a grid
@@ -85,14 +93,14 @@ def evaluate_integer(graph: Graph, inputs: Mapping[str, NDArray[Any]], profile: 
         GraphError: a node that needs a grid has none, or the profile has no arithmetic for it.
         InputError: a missing input or a wrong shape.
     """
-    return by_samples(graph, inputs, partial(_evaluate, graph, profile))
+    return by_samples(graph, inputs, partial(_evaluate, graph, profile, accumulators))
 
 
-def _evaluate(graph: Graph, profile: Profile, inputs: Arrays) -> Arrays:
+def _evaluate(graph: Graph, profile: Profile, accumulators: AccumulatorStructure | None, inputs: Arrays) -> Arrays:
     values = {name: _as_codes(graph, name, array, profile) for name, array in inputs.items()}
     for node in graph.nodes:
         result = graph.result(node)
-        codes = _evaluate_node(Site(graph, node, profile, values))
+        codes = _evaluate_node(Site(graph, node, profile, values, accumulators))
         values[result.name] = np.array(codes, result.element.dtype, order="C")
     return values
 

@@ -11,6 +11,7 @@ from accel_sim.arithmetic import derive_requantize, derive_table
 from accel_sim.errors import Fault, GraphError
 from accel_sim.ir import Graph, Node, QuantParams, Requantize, Tensor
 from accel_sim.numerics import Profile
+from accel_sim.numerics.accumulators import AccumulatorStructure
 
 Codes = NDArray[np.int64]
 Array = NDArray[Any]
@@ -23,12 +24,14 @@ class Site:
     Attributes:
         graph, node, profile: what is evaluated, and how.
         values: every tensor computed so far, as stored.
+        accumulators: the device's; None for those of the software: 32 bits (or 64) that wrap.
     """
 
     graph: Graph
     node: Node
     profile: Profile
     values: Mapping[str, Array]
+    accumulators: AccumulatorStructure | None = None
 
     def has(self, index: int) -> bool:
         """Whether operand `index` is present."""

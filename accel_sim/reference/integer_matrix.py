@@ -21,6 +21,7 @@ from accel_sim.arithmetic import (
 from accel_sim.ir import Activation, Conv2D, FullyConnected, MatMul, TransposeConv2D
 from accel_sim.numerics import wrap
 from accel_sim.reference.geometry import convolve, convolve_transposed
+from accel_sim.reference.integer_accumulators import accumulated
 from accel_sim.reference.integer_context import Codes, Site
 
 _EXACT_IN_FLOAT64 = 1 << 53
@@ -36,7 +37,7 @@ def conv_2d(site: Site, op: Conv2D) -> Codes:
         return convolve(x, w, op.strides, op.dilations, op.padding, op.groups)
 
     total = _exactly(product, site.centred(0), weights, terms=prod(weights.shape[1:]))
-    return _requantized(site, AccumulatorKind.CONVOLUTION, total, op.activation)
+    return _requantized(site, AccumulatorKind.CONVOLUTION, total, op.activation, product)
 
 
 def transpose_conv_2d(site: Site, op: TransposeConv2D) -> Codes:
@@ -57,24 +58,31 @@ def transpose_conv_2d(site: Site, op: TransposeConv2D) -> Codes:
 
     weights = site.centred(1)
     total = _exactly(product, site.centred(0), weights, terms=prod(weights.shape[1:]))
-    return _requantized(site, AccumulatorKind.CONVOLUTION, total, op.activation)
+    return _requantized(site, AccumulatorKind.CONVOLUTION, total, op.activation, product)
 
 
 def fully_connected(site: Site, op: FullyConnected) -> Codes:
     """Rows of K times weights [Co, K]."""
     weights = site.centred(1)
     rows = site.centred(0).reshape(-1, weights.shape[1])
-    total = _exactly(lambda x, w: x @ w.T, rows, weights, terms=weights.shape[1])
-    return _requantized(site, AccumulatorKind.FULLY_CONNECTED, total, op.activation).reshape(site.result.shape)
+
+    def product(x: Array, w: Array) -> Array:
+        return np.asarray(x.reshape(-1, w.shape[1]) @ w.T)
+
+    total = _exactly(product, rows, weights, terms=weights.shape[1])
+    return _requantized(site, AccumulatorKind.FULLY_CONNECTED, total, op.activation, product).reshape(site.result.shape)
 
 
 def mat_mul(site: Site, op: MatMul) -> Codes:
     """Product of the last two axes, leading axes broadcast."""
+
+    def product(a: Array, b: Array) -> Array:
+        a = a.swapaxes(-1, -2) if op.transpose_a else a
+        return np.asarray(np.matmul(a, b.swapaxes(-1, -2) if op.transpose_b else b))
+
     a, b = site.centred(0), site.centred(1)
-    a = a.swapaxes(-1, -2) if op.transpose_a else a
-    b = b.swapaxes(-1, -2) if op.transpose_b else b
-    total = _exactly(np.matmul, a, b, terms=a.shape[-1])
-    return _requantized(site, AccumulatorKind.MATMUL, total, Activation()).reshape(site.result.shape)
+    total = _exactly(product, a, b, terms=a.shape[-2 if op.transpose_a else -1])
+    return _requantized(site, AccumulatorKind.MATMUL, total, Activation(), product).reshape(site.result.shape)
 
 
 def _exactly(product: Product, x: Codes, w: Codes, terms: int) -> Codes:
@@ -88,12 +96,14 @@ def _magnitude(x: Codes) -> int:
     return max(1, int(np.abs(x).max(initial=0)))
 
 
-def _requantized(site: Site, kind: AccumulatorKind, total: Codes, activation: Activation) -> Codes:
+def _requantized(site: Site, kind: AccumulatorKind, total: Codes, activation: Activation, product: Product) -> Codes:
     """Bias added, wrapped to the accumulator's width, requantized where the result has a grid."""
     bias = site.tensor(2) if site.has(2) else None
     x = site.tensor(0).quant
     wide = x is not None and is_wide_accumulator(x, bias.element if bias else None)
     accumulators = total + site.codes(2) if bias else total
+    if site.accumulators is not None:
+        accumulators = accumulated(site, site.accumulators, product, accumulators, wide=wide)
     if not wide:
         accumulators = wrap(accumulators, 32)
     if site.result.quant is None:

@@ -78,7 +78,8 @@ class PreparedProgram:
     @property
     def counted(self) -> tuple[int, ...]:
         """The commands whose overflow is counted."""
-        return tuple(index for index, o in enumerate(self.operations) if o is not None and o.counted)
+        bound = {index for index, o in enumerate(self.operations) if o is not None and o.counted}
+        return tuple(sorted(bound | (self.native.counted.keys() if self.native else set())))
 
     def take(self, threads: int) -> "Worker":
         """An idle worker, or a new one; its records are empty."""
@@ -102,7 +103,11 @@ class PreparedProgram:
             for name, size in operation.scratch.items() if operation else ():
                 scratch[name] = max(scratch.get(name, 0), size)
         memory = Memory(self.activation_bytes, self.region, scratch)
-        records = tuple(new_record(COUNTS * o.counted) if o else UNWATCHED for o in self.operations)
+        native = self.native.counted if self.native else {}
+        records = tuple(
+            new_record(COUNTS * (o.counted if o else native[i][2])) if o or i in native else UNWATCHED
+            for i, o in enumerate(self.operations)
+        )
         pairs = zip(self.operations, records, strict=True)
         runs = tuple(o.bind(memory, record) if o else None for o, record in pairs)
         runner = NativeRunner(self.native, memory, threads) if self.native else None
@@ -143,13 +148,18 @@ class Worker:
 
     def record(self, index: int) -> Record:
         """What a watched command's accumulators have held."""
-        if self.runs[index] is not None or self.runner is None:
+        if self.runs[index] is not None or self.runner is None or index in self.firsts:
             return self.records[index]
         return np.array((*self.runner.extremes(index), 0), np.int64)
 
     def tally(self, sample: int) -> None:
         """A sample has been run, after all earlier ones of this worker."""
         for index, first in self.firsts.items():
+            if self.runs[index] is None and self.runner is not None:
+                record = self.records[index]
+                counts = counts_of(record)
+                counts += self.runner.take_counts(index)
+                record[2] = counts[0].sum()
             if first is None and self.record(index)[2]:
                 self.firsts[index] = sample
 

@@ -12,10 +12,12 @@ from accel_sim.program import Convolve
 from accel_sim.sim.convolution import convolution_engine, start_bias
 from accel_sim.sim.multiply_accumulate import Kernel, code_span
 from accel_sim.sim.native.convolution_job import BITS, SIGN, ConvolutionJob, narrow_weights
+from accel_sim.sim.native.counted import counted_convolution
 from accel_sim.sim.native.epilogue import choose_epilogue
 from accel_sim.sim.native.step import CODES, NativeStep, Source, lowers, pinned
 from accel_sim.sim.native.watched import watched_convolution
 from accel_sim.sim.preparation import Context
+from accel_sim.sim.structured import StructureEngine
 
 _PANEL_BYTES = 1 << 17
 
@@ -30,10 +32,18 @@ def lower_convolve(command: Convolve, context: Context) -> NativeStep | None:
     flat = weights.reshape(len(weights), -1)
     engine = convolution_engine(command, context, flat, bias)
     epilogue = choose_epilogue(command.output, len(weights))
-    watched = engine.kernel is Kernel.EXTREMES
+    watched, counted = (
+        engine.kernel is Kernel.EXTREMES,
+        isinstance(engine, StructureEngine) and context.counted is not None,
+    )
     plain = engine.kernel is Kernel.EXACT and engine.accumulator.dtype == np.int32
     bits = BITS[command.output_to.dtype]
-    if not (plain or watched) or epilogue is None or (epilogue.kind == "raw") != (bits == 32) or not flat.size:
+    if (
+        not (plain or watched or counted)
+        or epilogue is None
+        or (epilogue.kind == "raw") != (bits == 32)
+        or not flat.size
+    ):
         return None
     if (
         max(map(abs, code_span(command.input.dtype, command.input_zero_point))) >= 1 << 15
@@ -43,6 +53,8 @@ def lower_convolve(command: Convolve, context: Context) -> NativeStep | None:
     job = ConvolutionJob(command, context, weights, bias, epilogue, bits, Source.of(command.input, context))
     if watched:
         return watched_convolution(job)
+    if isinstance(engine, StructureEngine):
+        return counted_convolution(job, engine)
     is_depthwise = command.groups > 1 and weights.shape[3] == 1
     return _depthwise(job) if is_depthwise else _dense(job)
 

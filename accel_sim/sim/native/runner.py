@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_kernels.count_structure import COUNTS
 from accel_kernels.native import objects
 from accel_kernels.native.tables import FIELDS, Field
 from accel_kernels.native.tier import tier
@@ -36,6 +37,7 @@ class NativeProgram:
     Attributes:
         rows, addresses: arguments and code of each command's step.
         watched: the commands that keep a record; the records follow, from byte `records` on, in scratch memory.
+        counted: the commands that count overflow -> (where in scratch memory their counts begin, columns, channels).
         scratch: bytes of scratch memory that each thread needs.
         packed: bytes of constants as the steps need them.
         ends: for each command, the end of the run of native steps that it begins.
@@ -51,7 +53,14 @@ class NativeProgram:
             self.addresses[index] = objects.address(step.name)
         self.watched = tuple(index for index, step in steps.items() if step.watched)
         self.records = aligned_size(max((step.scratch for step in steps.values()), default=0) + _SLACK)
-        self.scratch = self.records + len(self.watched) * _RECORD_BYTES
+        self.counted: dict[int, tuple[int, int, int]] = {}
+        end = self.records + len(self.watched) * _RECORD_BYTES
+        for index, step in steps.items():
+            if step.counted:
+                self.counted[index] = end, step.columns, step.counted
+                self.rows[index, Field.RECORD] = end
+                end = aligned_size(end + COUNTS * 4 * step.columns)
+        self.scratch = end
         for place, index in enumerate(self.watched):
             self.rows[index, Field.RECORD] = self.records + place * _RECORD_BYTES
         self.packed = sum(array.nbytes for arrays in self._kept for array in arrays)
@@ -144,10 +153,21 @@ class NativeRunner:
         held = [records[place] for records in self._records()]
         return min(int(record[0].min()) for record in held), max(int(record[1].max()) for record in held)
 
+    def take_counts(self, command: int) -> NDArray[np.int64]:
+        """int64 [3, channels]: what a command has counted since this was last asked."""
+        begin, columns, channels = self._program.counted[command]
+        total = np.zeros((COUNTS, channels), np.int64)
+        for scratch in self._scratch:
+            counts = scratch[begin : begin + COUNTS * 4 * columns].view(np.int32).reshape(COUNTS, columns)
+            total += counts[:, :channels]
+            counts[:] = 0
+        return total
+
     def _records(self) -> list[NDArray[np.int32]]:
         """[watched commands, smallest and largest, lanes] of each thread."""
         shape = (len(self._program.watched), 2, tier().lanes)
-        return [s[self._program.records :].view(np.int32).reshape(shape) for s in self._scratch]
+        part = slice(self._program.records, self._program.records + len(self._program.watched) * _RECORD_BYTES)
+        return [s[part].view(np.int32).reshape(shape) for s in self._scratch]
 
     def run(self, first: int, last: int) -> None:
         """Commands first to last - 1, all of them native."""

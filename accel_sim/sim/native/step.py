@@ -26,6 +26,8 @@ class NativeStep:
         scratch: bytes of scratch memory that each thread needs.
         kept: arrays whose addresses are among the arguments.
         watched: whether it records the extremes of its accumulators (`accel_kernels.native.watching`).
+        counted: output channels whose overflow it counts (`accel_kernels.native.count`); 0 where it does not.
+        columns: of a row of those counts.
     """
 
     name: str
@@ -33,6 +35,8 @@ class NativeStep:
     scratch: int = 0
     kept: tuple[Array, ...] = ()
     watched: bool = False
+    counted: int = 0
+    columns: int = 0
 
     @property
     def row(self) -> NDArray[np.int64]:

@@ -32,7 +32,7 @@ def build(variant: str) -> Callable[..., None]:
     gather = (
         gather_wide(signed=operands == "w8s")
         if operands.startswith("w8")
-        else _gather(flips=operands == "s8" and not tiled)
+        else gather_codes(flips=operands == "s8" and not tiled)
     )
     copy_codes = _flip if operands == "s8" else _copy
 
@@ -212,7 +212,7 @@ def _multiply(operands: str, kind: str, bits: int) -> Callable[..., None]:
     return multiply
 
 
-def _gather(*, flips: bool) -> Callable[..., None]:
+def gather_codes(*, flips: bool) -> Callable[..., None]:
     """Lays the operands of output pixels out as rows."""
     copy_codes = _flip if flips else _copy
 
@@ -258,8 +258,8 @@ def _gather(*, flips: bool) -> Callable[..., None]:
     return gather
 
 
-def gather_wide(*, signed: bool) -> Callable[..., None]:
-    """As `_gather`, widened to int16 relative to the zero point."""
+def gather_wide(*, signed: bool, row_bytes: Field = Field.PANEL_STRIDE) -> Callable[..., None]:
+    """As `gather_codes`, widened to int16 relative to the zero point; rows lie `row_bytes` apart."""
     kind = int(signed)
 
     @inline
@@ -273,7 +273,7 @@ def gather_wide(*, signed: bool) -> Callable[..., None]:
         top, left, stride = (
             field(block, Field.PAD_TOP),
             field(block, Field.PAD_LEFT),
-            field(block, Field.PANEL_STRIDE),
+            field(block, row_bytes),
         )
         zero_point = field(block, Field.ZERO_POINT)
         for i in range(rows):
