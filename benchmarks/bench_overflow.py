@@ -25,7 +25,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--image", type=int, default=224)
-    parser.add_argument("--widths", type=int, nargs="*", default=[14, 15, 16, 17, 18, 19, 20, 22, 24])
+    parser.add_argument("--widths", type=int, nargs="*", default=[16, 18, 19, 20, 22, 24])
     parser.add_argument("--rounds", type=int, default=5)
     chosen = parser.parse_args()
     graph = resnet50(chosen.image, codes=ElementType.UINT8)

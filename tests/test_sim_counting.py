@@ -2,15 +2,20 @@
 
 from dataclasses import replace
 
+import networks
 import numpy as np
 import pytest
 from one_command import HARDWARE, Layout, codes, random_cases, tied
 from structure_cases import PlainStructure, random_structure
 
+import accel_sim
+from accel_sim.errors import AccelSimError
 from accel_sim.hardware import Dataflow
+from accel_sim.ir import ElementType
 from accel_sim.numerics.accumulators import OverflowPolicy, accumulate, plain
 from accel_sim.program import Convolve, MatrixMultiply, Tiling, Window
 from accel_sim.sim.counting import count
+from accel_sim.sim.native import matrices
 from accel_sim.sim.offences import first_offence
 
 TYPES = ((np.int8, np.int8), (np.uint8, np.uint8), (np.uint8, np.int8), (np.int16, np.int8))
@@ -128,3 +133,30 @@ def test_what_is_proved_is_not_counted():
     program = layout.program(command, outputs=[y])
     assert count(program, layout.inputs, plain(11)).commands[0].proved  # [-512, 508]
     assert not count(program, layout.inputs, plain(9)).commands[0].proved
+
+
+@pytest.mark.parametrize("spec", ["15:wrap", "15:saturate", "17:wrap", "17:saturate", "19:wrap"])
+@pytest.mark.parametrize("codes", [ElementType.INT8, ElementType.UINT8])
+def test_native_steps_count_what_the_general_kernel_counts(spec, codes, monkeypatch):
+    builder = networks._Builder("n", 9, 5, codes, same=False)
+    x = builder.convolve(builder.convolve("x", 20, 3, 2), 36, 1)
+    graph = builder.classify(builder.convolve(builder.convolve(x, 48, 3, relu=False), 17, 1), 10)
+    inputs, structure = accel_sim.random_inputs(graph), accel_sim.resolve_structure(spec)
+    native = count(accel_sim.compile(graph), inputs, structure, threads=1)
+    monkeypatch.setattr(matrices, "counted_convolution", lambda job, engine: None)
+    general = count(accel_sim.compile(graph), inputs, structure, threads=1)
+    for a, b in zip(native.commands, general.commands, strict=True):
+        assert [a.events.tolist(), a.affected.tolist()] == [b.events.tolist(), b.affected.tolist()]
+        assert (a.persistent.tolist(), a.first_sample) == (b.persistent.tolist(), b.first_sample)
+    assert sum(int(a.events.sum()) for a in native.commands) > 0 or spec == "19:wrap"
+    for name, outputs in native.outputs.items():
+        np.testing.assert_array_equal(outputs, general.outputs[name])
+
+
+@pytest.mark.parametrize(("structures", "shape"), [(["7"], None), (["nothing"], None), ([], None), (["20"], 0)])
+def test_impossible_requests_are_refused(structures, shape):
+    builder = networks._Builder("n", 4, 5, ElementType.INT8, same=False)
+    graph = builder.classify(builder.convolve("x", 4, 1), 3)
+    inputs = {name: array[:shape] for name, array in accel_sim.random_inputs(graph).items()}
+    with pytest.raises(AccelSimError):
+        accel_sim.count_overflow(graph, inputs, structures)
