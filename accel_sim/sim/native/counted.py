@@ -97,7 +97,7 @@ def _bounds(job: ConvolutionJob, columns: int) -> NDArray[np.int32]:
     np.cumsum(-offset * flat, axis=1, out=share[:, 1:])
     size = 4 * BLOCK
     bounds = np.zeros((1 + 2 * -(-flat.shape[1] // size), columns), np.int32)
-    bounds[0, : job.channels] = job.folded_bias()
+    bounds[0, : job.channels] = job.folded_bias(flipped=True)
     for block in range(len(bounds) // 2):
         part = share[:, block * size : (block + 1) * size + 1]
         bounds[1 + 2 * block, : job.channels] = job.bias + part.max(axis=1)
