@@ -282,7 +282,8 @@ def test_what_a_preset_cannot_do_is_in_the_message_of_all_other_faults():
     wrong = ["grid.dataflow=output_stationary", "memory.weight_sram_bytes=2", "memory.weight_sram.bank=3"]
     found = faults(load_hardware, "gemmini-16x16", [*wrong, "accumulator.saturate=true"])
     assert sorted(found) == [
-        "key accumulator.saturate: true: is not a key of a hardware file (the nearest known key is accumulator.bits)",
+        "key accumulator.saturate: true: is not a key of a hardware file"
+        " (the nearest known key is accumulator.structure)",
         "key memory.weight_sram.bank: 3: is not a key of a hardware file"
         " (the nearest known key is memory.weight_sram.banks)",
         "key memory.weight_sram_bytes: 2 bytes: holds one tile of weights of a 16x16 output_stationary grid"

@@ -62,7 +62,9 @@ class AccumulatorConfig:
 
     bits: int = described("bits", 8, 32, default=32)
     overflow: OverflowPolicy = OverflowPolicy.WRAP
-    structure: str = ""
+    structure: str = field(
+        default="", metadata={"said": "in their place: a preset of stages, a TOML file, 40:saturate"}
+    )
 
     def __post_init__(self) -> None:
         faults = range_faults(self)

@@ -151,6 +151,8 @@ def _lines(part: Any, prefix: str, *, explained: bool) -> Iterator[str]:
 
 def _comment(f: Field[Any], value: object) -> str:
     """What a key may be."""
+    if "said" in f.metadata:
+        return str(f.metadata["said"])
     if "unit" in f.metadata:
         return range_text(f.metadata["low"], f.metadata["high"], f.metadata["unit"])
     if isinstance(value, Enum):
