@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 from accel_sim.version import __version__
 
 if TYPE_CHECKING:
-    from accel_sim.analysis.causes import Cause
-    from accel_sim.analysis.certificates import Certificate
-    from accel_sim.analysis.debug import DebugReport
-    from accel_sim.analysis.mismatch import MismatchReport, TensorMismatch
-    from accel_sim.analysis.mismatch_profiles import ProfileReport
-    from accel_sim.analysis.overflow import LayerOverflow, OverflowReport
-    from accel_sim.analysis.overflow_counts import LayerCounts, OverflowCounts, StructureCounts
+    from accel_sim.analysis.causes.cause import Cause
+    from accel_sim.analysis.debug.flow import DebugReport
+    from accel_sim.analysis.mismatch.profiles import ProfileReport
+    from accel_sim.analysis.mismatch.report import MismatchReport, TensorMismatch
+    from accel_sim.analysis.overflow.certificates import Certificate
+    from accel_sim.analysis.overflow.counts import LayerCounts, OverflowCounts, StructureCounts
+    from accel_sim.analysis.overflow.report import LayerOverflow, OverflowReport
     from accel_sim.analysis.samples import random_inputs
     from accel_sim.api import (
         apply_encodings,
@@ -73,13 +73,13 @@ if TYPE_CHECKING:
 
 # What is not used is not imported: `import accel_sim` costs nothing, the kernels come with the first run.
 _MODULES = {
-    "accel_sim.analysis.causes": ["Cause"],
-    "accel_sim.analysis.debug": ["DebugReport"],
-    "accel_sim.analysis.certificates": ["Certificate"],
-    "accel_sim.analysis.mismatch": ["MismatchReport", "TensorMismatch"],
-    "accel_sim.analysis.mismatch_profiles": ["ProfileReport"],
-    "accel_sim.analysis.overflow": ["LayerOverflow", "OverflowReport"],
-    "accel_sim.analysis.overflow_counts": ["LayerCounts", "OverflowCounts", "StructureCounts"],
+    "accel_sim.analysis.causes.cause": ["Cause"],
+    "accel_sim.analysis.debug.flow": ["DebugReport"],
+    "accel_sim.analysis.overflow.certificates": ["Certificate"],
+    "accel_sim.analysis.mismatch.report": ["MismatchReport", "TensorMismatch"],
+    "accel_sim.analysis.mismatch.profiles": ["ProfileReport"],
+    "accel_sim.analysis.overflow.report": ["LayerOverflow", "OverflowReport"],
+    "accel_sim.analysis.overflow.counts": ["LayerCounts", "OverflowCounts", "StructureCounts"],
     "accel_sim.analysis.samples": ["random_inputs"],
     "accel_sim.api": [
         "apply_encodings",

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from accel_sim.analysis.choices import Hardware, resolve_hardware, resolve_level, resolve_profile
 from accel_sim.analysis.labels import checked_labels, labels_per_sample
-from accel_sim.analysis.mismatch import MismatchReport
-from accel_sim.analysis.overflow import DEFAULT_ACCUMULATORS, OverflowReport, analyze_overflow
-from accel_sim.analysis.overflow_request import MOST_OFFENCES, refuse_without_inputs, requested
+from accel_sim.analysis.mismatch.report import MismatchReport
+from accel_sim.analysis.overflow.report import DEFAULT_ACCUMULATORS, OverflowReport, analyze_overflow
+from accel_sim.analysis.overflow.request import MOST_OFFENCES, refuse_without_inputs, requested
 from accel_sim.analysis.provenance import Provenance
 from accel_sim.analysis.samples import batches, sample_count
 from accel_sim.errors import Fault, InputError
@@ -27,10 +27,10 @@ from accel_sim.program import Program
 from accel_sim.sim.result import Level, RunResult
 
 if TYPE_CHECKING:
-    from accel_sim.analysis.certificates import Certificate
-    from accel_sim.analysis.debug import DebugReport
-    from accel_sim.analysis.mismatch_profiles import ProfileReport
-    from accel_sim.analysis.overflow_counts import OverflowCounts
+    from accel_sim.analysis.debug.flow import DebugReport
+    from accel_sim.analysis.mismatch.profiles import ProfileReport
+    from accel_sim.analysis.overflow.certificates import Certificate
+    from accel_sim.analysis.overflow.counts import OverflowCounts
     from accel_sim.frontend.encodings import Encodings
     from accel_sim.numerics.accumulators import AccumulatorStructure
     from accel_sim.quantization import Quantized, Recipe
@@ -155,7 +155,7 @@ def debug(
     Raises:
         QuantizationError: as `quantize`. InputError: labels or a journal that do not fit.
     """
-    from accel_sim.analysis.debug import debug as run_flow
+    from accel_sim.analysis.debug.flow import debug as run_flow
     from accel_sim.quantization import get_recipe
 
     named = recipe if not isinstance(recipe, os.PathLike) else Path(recipe)
@@ -328,7 +328,7 @@ def compare(
         threads: as for `run`.
         progress: as for `run`; the steps are samples.
     """
-    from accel_sim.analysis.mismatch_run import Comparison
+    from accel_sim.analysis.mismatch.run import Comparison
 
     chosen = resolve_hardware(hardware), resolve_profile(profile, graph)
     comparison = Comparison(graph, *chosen, simulation, explain=explain, labels=labels)
@@ -366,7 +366,7 @@ def compare_profiles(
     Raises:
         InputError: fewer than two different profiles, other accumulators, no samples.
     """
-    from accel_sim.analysis.mismatch_profiles import ProfileComparison
+    from accel_sim.analysis.mismatch.profiles import ProfileComparison
 
     config, arrays = resolve_hardware(hardware), _by_name(graph, inputs)
     comparison = ProfileComparison(graph, config, [resolve_profile(p, graph) for p in profiles])
@@ -409,8 +409,8 @@ def overflow(
         InputError: a width outside 8 to 64, no samples, labels that do not fit, structures or labels without inputs.
         HardwareError: no such structure, or one that cannot be.
     """
-    from accel_sim.analysis.observed_ranges import observed_intervals
-    from accel_sim.analysis.overflow_curve import overflow_curve
+    from accel_sim.analysis.overflow.curve import overflow_curve
+    from accel_sim.analysis.overflow.observed_ranges import observed_intervals
 
     asked = requested(accumulators, resolve_hardware(hardware).grid.rows)  # what is wrong is told before the run
     program, arithmetic = compile(graph, hardware, profile), resolve_profile(profile, graph)
@@ -468,7 +468,7 @@ def count_overflow(
     Raises:
         HardwareError: a structure that cannot be. InputError: as `run`.
     """
-    from accel_sim.analysis.overflow_counts import count_structures
+    from accel_sim.analysis.overflow.counts import count_structures
 
     config = resolve_hardware(hardware)
     wanted = [resolve_structure(spec, config.grid.rows) for spec in structures]
@@ -505,9 +505,9 @@ def certify(
         threads: as for `run`.
         progress: as for `run`.
     """
-    from accel_sim.analysis.certificates import certify as prove_all
-    from accel_sim.analysis.certificates import terms_at_once
-    from accel_sim.analysis.observed_ranges import observed_intervals
+    from accel_sim.analysis.overflow.certificates import certify as prove_all
+    from accel_sim.analysis.overflow.certificates import terms_at_once
+    from accel_sim.analysis.overflow.observed_ranges import observed_intervals
 
     program, arithmetic, calibrated, count = compile(graph, hardware, profile), resolve_profile(profile, graph), None, 0
     if inputs is not None:
@@ -532,7 +532,7 @@ def check_certificates(
     Raises:
         InputError: a file that cannot be read, or that holds no JSON object.
     """
-    from accel_sim.analysis.certificates import Certificate, check_certificate, read_certificate
+    from accel_sim.analysis.overflow.certificates import Certificate, check_certificate, read_certificate
     from accel_sim.report.json_form import document, plain
 
     if isinstance(certificates, Certificate):

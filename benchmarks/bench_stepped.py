@@ -25,7 +25,7 @@ import accel_sim
 from accel_kernels import step_grid as fields
 from accel_sim.hardware import GridConfig, OverflowPolicy, load_hardware
 from accel_sim.sim.multiply_accumulate import Accumulator
-from accel_sim.sim.stepped_grid import Products, SteppedGrid
+from accel_sim.sim.stepped.grid import Products, SteppedGrid
 
 VERILOG = """
 module grid(input clk, input [9*SIZE-1:0] x, input [32*SIZE-1:0] p, input [9*SIZE-1:0] s, input take, input move,

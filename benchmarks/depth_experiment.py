@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import accel_sim
-from accel_sim.analysis.mismatch import TensorMismatch
-from accel_sim.analysis.mismatch_profiles import ProfilePair
+from accel_sim.analysis.mismatch.profiles import ProfilePair
+from accel_sim.analysis.mismatch.report import TensorMismatch
 from accel_sim.ir import RELU6, BatchNorm, Clip, Conv2D, ElementType, Graph, Node, Operator, Padding2D, Tensor
 from accel_sim.reference.geometry import convolve
 

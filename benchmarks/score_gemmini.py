@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from accel_sim.sim.timing_gemmini import (
+from accel_sim.sim.timing.gemmini import (
     CPU_TILE_CYCLES,
     DIMENSIONS,
     GIVEN_MAPPING,
@@ -30,7 +30,7 @@ from accel_sim.sim.timing_gemmini import (
     gemmini_steps,
     stacked,
 )
-from accel_sim.sim.timing_gemmini_tiler import own_mapping
+from accel_sim.sim.timing.gemmini_tiler import own_mapping
 
 Row = dict[str, str]
 Real = NDArray[np.float64]

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accel_sim.analysis.bounds import accumulator_bound, fits, signed_bits
-from accel_sim.analysis.dot_products import dot_products
+from accel_sim.analysis.overflow.bounds import accumulator_bound, fits, signed_bits
+from accel_sim.analysis.overflow.dot_products import dot_products
 from accel_sim.ir import Conv2D, ElementType, FullyConnected, Graph, MatMul, Node, QuantParams, Tensor, TransposeConv2D
 
 

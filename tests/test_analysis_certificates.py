@@ -9,11 +9,11 @@ import pytest
 from random_layers import random_codes, random_layer
 
 import accel_sim
-from accel_sim.analysis.bounds import InputKind, InputRange, prove
-from accel_sim.analysis.dot_products import dot_products
-from accel_sim.analysis.intervals import input_range, observed
+from accel_sim.analysis.overflow.bounds import InputKind, InputRange, prove
+from accel_sim.analysis.overflow.dot_products import dot_products
+from accel_sim.analysis.overflow.intervals import input_range, observed
+from accel_sim.analysis.overflow.witnesses import layer_graph, witness
 from accel_sim.analysis.samples import random_inputs
-from accel_sim.analysis.witnesses import layer_graph, witness
 from accel_sim.hardware import AccumulatorConfig, OverflowPolicy, load_hardware
 from accel_sim.numerics.profiles import get_profile
 from accel_sim.sim.machine import Machine

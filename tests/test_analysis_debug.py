@@ -9,8 +9,8 @@ from float_graphs import FloatGraph
 from test_ptq_pipeline import data, inverted_residual
 
 from accel_sim import demo_data
-from accel_sim.analysis.debug import debug
-from accel_sim.analysis.debug_quantizers import Judge, Kind, QuantizedNetwork
+from accel_sim.analysis.debug.flow import debug
+from accel_sim.analysis.debug.quantizers import Judge, Kind, QuantizedNetwork
 from accel_sim.cli import run
 from accel_sim.errors import InputError
 from accel_sim.ir import RELU, Add, Conv2D, Graph

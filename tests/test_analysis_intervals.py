@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 import accel_sim
-from accel_sim.analysis.bounds import InputKind, InputRange, prove
-from accel_sim.analysis.dot_products import dot_products
-from accel_sim.analysis.interval_propagation import propagate
-from accel_sim.analysis.intervals import Interval, input_range, observed
+from accel_sim.analysis.overflow.bounds import InputKind, InputRange, prove
+from accel_sim.analysis.overflow.dot_products import dot_products
+from accel_sim.analysis.overflow.interval_propagation import propagate
+from accel_sim.analysis.overflow.intervals import Interval, input_range, observed
 from accel_sim.analysis.samples import random_inputs, stored
 from accel_sim.ir import (
     Activation,

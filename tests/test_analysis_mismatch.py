@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accel_sim.analysis.mismatch import MismatchComparison
+from accel_sim.analysis.mismatch.report import MismatchComparison
 from accel_sim.analysis.provenance import Provenance
 from accel_sim.ir import Clip, ElementType, Graph, Node, QuantParams, Softmax, Tensor
 from accel_sim.ir.operators import RELU

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from accel_sim.analysis.overflow import analyze_overflow
+from accel_sim.analysis.overflow.report import analyze_overflow
 from accel_sim.analysis.provenance import Provenance
 from accel_sim.errors import InputError
 from accel_sim.ir import ElementType, FullyConnected, Graph, Node, QuantParams, Tensor

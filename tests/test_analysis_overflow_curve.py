@@ -5,9 +5,9 @@ import pytest
 from reference_graphs import activation, constant, int8, single
 
 import accel_sim
-from accel_sim.analysis.overflow_counts import LayerCounts, OverflowCounts, StructureCounts
-from accel_sim.analysis.overflow_curve import REFERENCE, overflow_curve
-from accel_sim.analysis.overflow_request import requested
+from accel_sim.analysis.overflow.counts import LayerCounts, OverflowCounts, StructureCounts
+from accel_sim.analysis.overflow.curve import REFERENCE, overflow_curve
+from accel_sim.analysis.overflow.request import requested
 from accel_sim.analysis.provenance import Provenance
 from accel_sim.errors import HardwareError, InputError
 from accel_sim.hardware import load_structure

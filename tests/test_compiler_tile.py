@@ -13,7 +13,7 @@ from accel_sim.compiler.tile import tile
 from accel_sim.errors import CompileError
 from accel_sim.hardware import Dataflow, load_hardware
 from accel_sim.program.geometry import block_input_bytes, matrix_shape
-from accel_sim.sim.timing_matrix import TileWalk
+from accel_sim.sim.timing.matrix import TileWalk
 
 EDGE = load_hardware("edge-16x16")
 

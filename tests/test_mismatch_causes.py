@@ -12,10 +12,10 @@ from test_mismatch_operators import ABOUT, replayed
 
 import accel_sim
 from accel_sim import demo_data, ir
-from accel_sim.analysis.causes import ORDER, Cause, attribute
-from accel_sim.analysis.causes_exact import ExactReal, Term
-from accel_sim.analysis.mismatch import MismatchComparison
-from accel_sim.analysis.mismatch_replay import Device, Replay
+from accel_sim.analysis.causes.cause import ORDER, Cause, attribute
+from accel_sim.analysis.causes.exact import ExactReal, Term
+from accel_sim.analysis.mismatch.replay import Device, Replay
+from accel_sim.analysis.mismatch.report import MismatchComparison
 from accel_sim.analysis.samples import stored
 from accel_sim.hardware import load_hardware
 from accel_sim.ir import ElementType, QuantParams

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import accel_sim
-from accel_sim.analysis.causes import Cause
+from accel_sim.analysis.causes.cause import Cause
 
 CHEAP = [("tflite/ad01_int8.tflite", "tflite"), ("tflite/kws_ref_model.tflite", "tflite")]
 NETWORKS = [

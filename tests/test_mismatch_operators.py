@@ -5,9 +5,9 @@ import pytest
 from integer_graphs import CASES, Draw
 
 import accel_sim
-from accel_sim.analysis.causes import Cause
-from accel_sim.analysis.mismatch import MismatchComparison
-from accel_sim.analysis.mismatch_replay import Device, Replay
+from accel_sim.analysis.causes.cause import Cause
+from accel_sim.analysis.mismatch.replay import Device, Replay
+from accel_sim.analysis.mismatch.report import MismatchComparison
 from accel_sim.analysis.provenance import Provenance
 from accel_sim.errors import AccelSimError
 from accel_sim.numerics import PROFILES

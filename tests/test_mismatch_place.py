@@ -10,7 +10,7 @@ from integer_graphs import CASES, Draw
 
 import accel_sim
 from accel_sim import demo_data
-from accel_sim.analysis.mismatch_place import place_of
+from accel_sim.analysis.mismatch.place import place_of
 from accel_sim.cli.compare import compare_command
 from accel_sim.errors import InputError
 from accel_sim.hardware import load_hardware

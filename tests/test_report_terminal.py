@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accel_sim.analysis.bounds import AccumulatorBound, InputKind
-from accel_sim.analysis.mismatch import MismatchReport, TensorMismatch
-from accel_sim.analysis.overflow import LayerOverflow, Observed, OverflowReport, ProvedRange, WidthVerdict
+from accel_sim.analysis.mismatch.report import MismatchReport, TensorMismatch
+from accel_sim.analysis.overflow.bounds import AccumulatorBound, InputKind
+from accel_sim.analysis.overflow.report import LayerOverflow, Observed, OverflowReport, ProvedRange, WidthVerdict
 from accel_sim.analysis.provenance import Provenance
 from accel_sim.hardware import load_hardware
 from accel_sim.report.inspection import InspectedOperator, Inspection

@@ -11,9 +11,9 @@ from stepped_cases import KINDS, Case, draw_case, draw_grid, draw_hardware
 from accel_sim.errors import ProgramError
 from accel_sim.hardware import AccumulatorConfig, Dataflow, GridConfig, OverflowPolicy
 from accel_sim.program import MatrixMultiply, Tiling
-from accel_sim.sim import stepped
 from accel_sim.sim.result import Level
-from accel_sim.sim.timing_grid import GridTime
+from accel_sim.sim.stepped import commands as stepped
+from accel_sim.sim.timing.grid import GridTime
 
 
 def agree(case: Case) -> None:

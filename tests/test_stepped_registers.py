@@ -12,8 +12,8 @@ from stepped_cases import draw_grid, draw_hardware, draw_tiling
 from accel_kernels import step_sweeps
 from accel_sim.hardware import Dataflow, GridConfig, OverflowPolicy
 from accel_sim.sim.multiply_accumulate import Accumulator
-from accel_sim.sim.stepped_folds import folds_of
-from accel_sim.sim.stepped_grid import Products, SteppedGrid
+from accel_sim.sim.stepped.folds import folds_of
+from accel_sim.sim.stepped.grid import Products, SteppedGrid
 
 STATIONARY = (Dataflow.WEIGHT_STATIONARY, Dataflow.INPUT_STATIONARY)
 

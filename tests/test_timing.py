@@ -14,10 +14,10 @@ from accel_sim.hardware import Dataflow, load_hardware
 from accel_sim.numerics import FixedPointRequantization, Rounding, SumRequantization
 from accel_sim.program import Fill, Lookup, Move, PoolMaximum, Reduce, Window
 from accel_sim.program.geometry import matrix_shape, multiply_accumulates
-from accel_sim.sim.timing import time_command
-from accel_sim.sim.timing_energy import multiply_pj, sram_access_pj
-from accel_sim.sim.timing_transfers import elapsed
-from accel_sim.sim.timing_types import TRAFFIC
+from accel_sim.sim.timing.commands import time_command
+from accel_sim.sim.timing.energy import multiply_pj, sram_access_pj
+from accel_sim.sim.timing.transfers import elapsed
+from accel_sim.sim.timing.types import TRAFFIC
 
 EDGE = load_hardware("edge-16x16")
 SCALESIM = {"os": "output_stationary", "ws": "weight_stationary", "is": "input_stationary"}

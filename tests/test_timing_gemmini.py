@@ -11,8 +11,8 @@ from matrix_commands import convolve, multiply, transpose_convolve
 
 from accel_sim.errors import HardwareError
 from accel_sim.hardware import load_hardware
-from accel_sim.sim.timing import time_command
-from accel_sim.sim.timing_gemmini import (
+from accel_sim.sim.timing.commands import time_command
+from accel_sim.sim.timing.gemmini import (
     CPU_TILE_CYCLES,
     DIMENSIONS,
     GIVEN_MAPPING,
@@ -24,8 +24,8 @@ from accel_sim.sim.timing_gemmini import (
     lines_touched,
     stacked,
 )
-from accel_sim.sim.timing_gemmini_commands import gemmini_layer
-from accel_sim.sim.timing_gemmini_tiler import GemminiMemory, own_mapping
+from accel_sim.sim.timing.gemmini_commands import gemmini_layer
+from accel_sim.sim.timing.gemmini_tiler import GemminiMemory, own_mapping
 
 CYCLES = "cycles/gemmini_rtl_firesim.csv"
 GEMMINI = load_hardware("gemmini-16x16")

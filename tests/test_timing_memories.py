@@ -13,8 +13,8 @@ from stepped_cases import KINDS, draw_case, draw_grid, draw_hardware
 from accel_sim.hardware import Dataflow, SramConfig, load_hardware
 from accel_sim.program import PoolMaximum, Window
 from accel_sim.sim.result import Level
-from accel_sim.sim.timing import time_command
-from accel_sim.sim.timing_tiles import TileSchedule
+from accel_sim.sim.timing.commands import time_command
+from accel_sim.sim.timing.tiles import TileSchedule
 
 MEMORIES = ("weight_sram", "activation_sram", "accumulator_sram")
 

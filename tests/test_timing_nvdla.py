@@ -9,8 +9,8 @@ from matrix_commands import RECIPE, activation, convolve, multiply, transpose_co
 from accel_sim.errors import HardwareError
 from accel_sim.hardware import TimingConfig, load_hardware
 from accel_sim.program import Elementwise, PoolMaximum, Window
-from accel_sim.sim.timing import time_command
-from accel_sim.sim.timing_nvdla import fused_layers, nvdla_layer, time_nvdla_commands
+from accel_sim.sim.timing.commands import time_command
+from accel_sim.sim.timing.nvdla import fused_layers, nvdla_layer, time_nvdla_commands
 
 NVDLA = load_hardware("nvdla-2048")
 SHEET = "cycles/nvdla_resnet50_2048mac_512k_10gbps.csv"

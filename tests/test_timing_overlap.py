@@ -8,7 +8,7 @@ from matrix_commands import activation, convolve, multiply
 from accel_sim.errors import HardwareError
 from accel_sim.hardware import TimingConfig, TimingModel, load_hardware
 from accel_sim.program import Move
-from accel_sim.sim.timing import time_command, time_commands
+from accel_sim.sim.timing.commands import time_command, time_commands
 
 PLAIN = load_hardware("edge-16x16", ["memory.dram_latency_cycles=20", "memory.dram_bytes_per_cycle=1"])
 OVERLAP = dataclasses.replace(PLAIN, timing=TimingConfig(layer_overlap=True))

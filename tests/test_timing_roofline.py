@@ -17,9 +17,9 @@ from accel_sim.program import PoolMaximum, Window
 from accel_sim.report.json_form import to_json
 from accel_sim.report.run_report import RunReport
 from accel_sim.report.terminal.pages import to_text
-from accel_sim.sim.timing import time_command
-from accel_sim.sim.timing_transfers import elapsed
-from accel_sim.sim.timing_types import STALLS, stalls_by_cause
+from accel_sim.sim.timing.commands import time_command
+from accel_sim.sim.timing.transfers import elapsed
+from accel_sim.sim.timing.types import STALLS, stalls_by_cause
 
 EDGE = load_hardware("edge-16x16")
 MEMORY = dataclasses.replace(EDGE.memory, dram_bytes_per_cycle=1.0, dram_latency_cycles=10)

@@ -7,9 +7,9 @@ from matrix_commands import convolve, multiply, transpose_convolve
 from accel_sim.analysis.topology import time_topology
 from accel_sim.errors import HardwareError
 from accel_sim.hardware import Dataflow, GridConfig, load_hardware
-from accel_sim.sim.timing import time_command
-from accel_sim.sim.timing_scalesim import ScaleSimMemory, scalesim_time
-from accel_sim.sim.timing_scalesim_commands import input_addresses
+from accel_sim.sim.timing.commands import time_command
+from accel_sim.sim.timing.scalesim import ScaleSimMemory, scalesim_time
+from accel_sim.sim.timing.scalesim_commands import input_addresses
 
 DATAFLOWS = {"os": "output_stationary", "ws": "weight_stationary", "is": "input_stationary"}
 PRODUCTS = "Layer, M, N, K,\ng,40,30,70,\nh,100,64,120,\n"

@@ -11,8 +11,8 @@ from matrix_commands import activation, convolve, multiply, transpose_convolve
 
 from accel_sim.hardware import Dataflow, load_hardware
 from accel_sim.program import Fill, Lookup, Move, PoolMaximum, Window
-from accel_sim.sim.timing import time_command, time_commands
-from accel_sim.sim.timing_schedule import Unit, schedule_commands
+from accel_sim.sim.timing.commands import time_command, time_commands
+from accel_sim.sim.timing.schedule import Unit, schedule_commands
 
 EDGE = load_hardware("edge-16x16")
 

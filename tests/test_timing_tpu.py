@@ -8,7 +8,7 @@ import pytest
 from matrix_commands import convolve, multiply
 
 from accel_sim.hardware import load_hardware
-from accel_sim.sim.timing import time_command
+from accel_sim.sim.timing.commands import time_command
 
 TPU = load_hardware("tpu-v1")
 TILE = 256 * 256

@@ -12,7 +12,7 @@ from accel_sim.cli import run as run_cli
 from accel_sim.errors import InputError
 from accel_sim.hardware import Dataflow
 from accel_sim.report import waveform as module
-from accel_sim.sim.stepped_grid import SteppedGrid
+from accel_sim.sim.stepped.grid import SteppedGrid
 
 LAYER, ROWS, COLUMNS = "strided_conv", 4, 3
 CYCLE = 10  # time units

@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim import api, demo_data
-from accel_sim.analysis.overflow import analyze_overflow
+from accel_sim.analysis.overflow.report import analyze_overflow
 from accel_sim.analysis.samples import stored
 from accel_sim.cli.files import output_files
 from accel_sim.cli.options import hardware_of, hardware_options, json_option, threads_option

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from accel_sim.analysis.mismatch import MismatchReport, TensorMismatch
-from accel_sim.analysis.overflow import LayerOverflow, OverflowReport
+from accel_sim.analysis.mismatch.report import MismatchReport, TensorMismatch
+from accel_sim.analysis.overflow.report import LayerOverflow, OverflowReport
 from accel_sim.report.run_report import RunReport
 from accel_sim.sim.result import LayerResult
 

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.analysis.certificates import Certificate
-from accel_sim.analysis.debug import DebugReport
-from accel_sim.analysis.mismatch import MismatchReport
-from accel_sim.analysis.mismatch_profiles import ProfileReport
-from accel_sim.analysis.overflow import OverflowReport
+from accel_sim.analysis.debug.flow import DebugReport
+from accel_sim.analysis.mismatch.profiles import ProfileReport
+from accel_sim.analysis.mismatch.report import MismatchReport
+from accel_sim.analysis.overflow.certificates import Certificate
+from accel_sim.analysis.overflow.report import OverflowReport
 from accel_sim.analysis.provenance import Provenance
 from accel_sim.hardware import AcceleratorConfig
 from accel_sim.program import Port

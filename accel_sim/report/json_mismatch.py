@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from accel_sim.analysis.causes import CauseCount
-from accel_sim.analysis.mismatch import FirstDifference, MismatchReport, OwnMismatch, TensorMismatch
-from accel_sim.analysis.mismatch_profiles import ProfilePair
+from accel_sim.analysis.causes.cause import CauseCount
+from accel_sim.analysis.mismatch.profiles import ProfilePair
+from accel_sim.analysis.mismatch.report import FirstDifference, MismatchReport, OwnMismatch, TensorMismatch
 
 Document = dict[str, Any]
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from accel_sim.analysis.overflow import LayerOverflow
-from accel_sim.analysis.overflow_counts import LayerCounts
-from accel_sim.analysis.overflow_curve import CurvePoint, OverflowCurve
+from accel_sim.analysis.overflow.counts import LayerCounts
+from accel_sim.analysis.overflow.curve import CurvePoint, OverflowCurve
+from accel_sim.analysis.overflow.report import LayerOverflow
 
 Document = dict[str, Any]
 

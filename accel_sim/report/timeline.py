@@ -16,7 +16,7 @@ from typing import IO
 
 from accel_sim.hardware import AcceleratorConfig
 from accel_sim.program import Command, Operand
-from accel_sim.sim.timing_schedule import Schedule, Span, Unit, schedule_commands
+from accel_sim.sim.timing.schedule import Schedule, Span, Unit, schedule_commands
 
 _PROCESS, _LAYERS, _BANDWIDTH = 1, 2, 3
 _UNITS = {unit: 10 + rank for rank, unit in enumerate(Unit)}

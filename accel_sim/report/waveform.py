@@ -26,8 +26,8 @@ from accel_sim.errors import Fault, InputError
 from accel_sim.hardware import Dataflow, GridConfig
 from accel_sim.program import Program
 from accel_sim.report.vectors.layers import first_matrix_layer, matrix_command
-from accel_sim.sim.stepped_grid import Registers
-from accel_sim.sim.stepped_tile import TileWindow, tile_window
+from accel_sim.sim.stepped.grid import Registers
+from accel_sim.sim.stepped.tile import TileWindow, tile_window
 
 Array = NDArray[np.generic]
 Int64s = NDArray[np.int64]

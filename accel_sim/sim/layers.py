@@ -8,7 +8,7 @@ from accel_sim.program import Command, Convolve, MatrixMultiply, Program, Transp
 from accel_sim.program.geometry import multiply_accumulates
 from accel_sim.sim.preparation import Record
 from accel_sim.sim.result import LayerResult
-from accel_sim.sim.timing import CommandTiming, time_program
+from accel_sim.sim.timing.commands import CommandTiming, time_program
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from accel_sim.sim.observers import Keeper, Observer
 from accel_sim.sim.prepared import PreparedProgram, Tally, Worker, merged_record, merged_tally, prepared
 from accel_sim.sim.result import LayerResult, Level, RunResult
 from accel_sim.sim.samples import Samples, check_inputs, empty_outputs, place, to_file
-from accel_sim.sim.timing import CommandTiming
+from accel_sim.sim.timing.commands import CommandTiming
 
 Progress = Callable[[int, int], None]
 """(samples done, samples in all) -> None."""

@@ -257,7 +257,7 @@ def _prepare(
 def _preparer(level: Level) -> Callable[[Command, Context], Operation]:
     if level is not Level.STEPPED:
         return prepare
-    from accel_sim.sim.stepped import prepare_stepped  # whose kernels import numba
+    from accel_sim.sim.stepped.commands import prepare_stepped  # whose kernels import numba
 
     return prepare_stepped
 

@@ -6,7 +6,7 @@ from accel_sim.hardware import AcceleratorConfig
 from accel_sim.program import Command, Operand
 from accel_sim.sim.layers import CommandReport, layer_results
 from accel_sim.sim.result import Level, RunResult
-from accel_sim.sim.timing import time_commands
+from accel_sim.sim.timing.commands import time_commands
 
 
 def time_only(commands: Sequence[Command], hardware: AcceleratorConfig, kept: Iterable[Operand] = ()) -> RunResult:

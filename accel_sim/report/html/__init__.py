@@ -8,10 +8,10 @@ terminal, which function makes which page is a table of names: what is not neede
 from importlib import import_module
 
 _PAGES = {
-    "accel_sim.analysis.debug.DebugReport": ("debug", "debug_page"),
-    "accel_sim.analysis.mismatch.MismatchReport": ("mismatch", "mismatch_page"),
-    "accel_sim.analysis.mismatch_profiles.ProfileReport": ("profiles", "profiles_page"),
-    "accel_sim.analysis.overflow.OverflowReport": ("overflow", "overflow_page"),
+    "accel_sim.analysis.debug.flow.DebugReport": ("debug", "debug_page"),
+    "accel_sim.analysis.mismatch.report.MismatchReport": ("mismatch", "mismatch_page"),
+    "accel_sim.analysis.mismatch.profiles.ProfileReport": ("profiles", "profiles_page"),
+    "accel_sim.analysis.overflow.report.OverflowReport": ("overflow", "overflow_page"),
     "accel_sim.quantization.quantization_report.QuantizationReport": ("quantization", "quantization_page"),
     "accel_sim.report.run_report.RunReport": ("run", "run_page"),
 }

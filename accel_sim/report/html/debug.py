@@ -1,7 +1,7 @@
 """The debugging flow of figure 9 as a page: where a quantized network loses accuracy, and what helps."""
 
-from accel_sim.analysis.debug import ChannelRanges, Cure, DebugReport, Trial
-from accel_sim.analysis.debug_quantizers import Kind, Score
+from accel_sim.analysis.debug.flow import ChannelRanges, Cure, DebugReport, Trial
+from accel_sim.analysis.debug.quantizers import Kind, Score
 from accel_sim.report.html.about import versions_table
 from accel_sim.report.html.boxes import Box, boxes
 from accel_sim.report.html.columns import columns

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from accel_sim.analysis.causes import Cause, CauseCount
-from accel_sim.analysis.mismatch import HISTOGRAM_END, Histogram, MismatchReport, OwnMismatch, TensorMismatch
+from accel_sim.analysis.causes.cause import Cause, CauseCount
+from accel_sim.analysis.mismatch.report import HISTOGRAM_END, Histogram, MismatchReport, OwnMismatch, TensorMismatch
 from accel_sim.report.html.about import about_line, about_section
 from accel_sim.report.html.columns import columns, difference, histogram
 from accel_sim.report.html.figures import SERIES_TONES, Figure, Series, Tone

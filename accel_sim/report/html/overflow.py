@@ -1,7 +1,7 @@
 """Accumulator overflow as a page: what is proved, what was observed, what each width is worth."""
 
-from accel_sim.analysis.bounds import InputKind
-from accel_sim.analysis.overflow import LayerOverflow, OverflowReport, WidthVerdict
+from accel_sim.analysis.overflow.bounds import InputKind
+from accel_sim.analysis.overflow.report import LayerOverflow, OverflowReport, WidthVerdict
 from accel_sim.report.html.about import about_line, about_section
 from accel_sim.report.html.figures import Tone
 from accel_sim.report.html.overflow_curve import curve_section

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from accel_sim.analysis.overflow import OverflowReport
-from accel_sim.analysis.overflow_curve import CurvePoint, OverflowCurve
+from accel_sim.analysis.overflow.curve import CurvePoint, OverflowCurve
+from accel_sim.analysis.overflow.report import OverflowReport
 from accel_sim.numerics.accumulators import OverflowPolicy
 from accel_sim.report.html.curves import Mark, Panel, curves
 from accel_sim.report.html.figures import Figure, Series, Tone

@@ -1,6 +1,6 @@
 """A comparison of arithmetic profiles as a page: what changes when a network moves."""
 
-from accel_sim.analysis.mismatch_profiles import ProfilePair, ProfileReport
+from accel_sim.analysis.mismatch.profiles import ProfilePair, ProfileReport
 from accel_sim.report.html.about import about_line, about_section
 from accel_sim.report.html.mismatch import causes_section, network_section, sizes_section
 from accel_sim.report.html.page import LAYER_COLUMN, Cell, Column, Page, Row, Section, Table, Tile, named, present

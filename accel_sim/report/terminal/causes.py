@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from accel_sim.analysis.causes import Cause, CauseCount
-from accel_sim.analysis.mismatch import FirstDifference, MismatchReport, OwnMismatch
+from accel_sim.analysis.causes.cause import Cause, CauseCount
+from accel_sim.analysis.mismatch.report import FirstDifference, MismatchReport, OwnMismatch
 from accel_sim.report.terminal.fitted import Column, FittedTable, Side
 from accel_sim.report.terminal.style import bar, count, percent
 

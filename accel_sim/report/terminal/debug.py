@@ -6,8 +6,8 @@ import numpy as np
 from rich.console import Group
 from rich.text import Text
 
-from accel_sim.analysis.debug import ChannelRanges, DebugReport
-from accel_sim.analysis.debug_quantizers import Kind, Score
+from accel_sim.analysis.debug.flow import ChannelRanges, DebugReport
+from accel_sim.analysis.debug.quantizers import Kind, Score
 from accel_sim.report.terminal.fitted import Cell, Column, FittedTable, Side
 from accel_sim.report.terminal.style import decibel, page, percent, samples
 

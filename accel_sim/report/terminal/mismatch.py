@@ -3,7 +3,7 @@
 from rich.console import Group
 from rich.text import Text
 
-from accel_sim.analysis.mismatch import MismatchReport, TensorMismatch
+from accel_sim.analysis.mismatch.report import MismatchReport, TensorMismatch
 from accel_sim.report.terminal.causes import (
     cause_table,
     first_fact,

@@ -3,8 +3,8 @@
 from rich.console import Group
 from rich.text import Text
 
-from accel_sim.analysis.bounds import InputKind
-from accel_sim.analysis.overflow import LayerOverflow, OverflowReport, WidthVerdict
+from accel_sim.analysis.overflow.bounds import InputKind
+from accel_sim.analysis.overflow.report import LayerOverflow, OverflowReport, WidthVerdict
 from accel_sim.report.terminal.fitted import Cell, Column, FittedTable, Side
 from accel_sim.report.terminal.overflow_curve import curve_parts
 from accel_sim.report.terminal.style import count, facts, headline, page, samples

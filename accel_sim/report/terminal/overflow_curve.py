@@ -3,8 +3,8 @@
 from rich.console import RenderableType
 from rich.text import Text
 
-from accel_sim.analysis.overflow_counts import LayerCounts
-from accel_sim.analysis.overflow_curve import CurvePoint, OverflowCurve
+from accel_sim.analysis.overflow.counts import LayerCounts
+from accel_sim.analysis.overflow.curve import CurvePoint, OverflowCurve
 from accel_sim.numerics.accumulators import OverflowPolicy
 from accel_sim.report.terminal.fitted import Cell, Column, FittedTable, Side
 from accel_sim.report.terminal.style import facts, percent, samples, short_count

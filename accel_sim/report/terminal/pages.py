@@ -10,10 +10,10 @@ from rich.console import RenderableType
 from accel_sim.report.terminal.style import to_string
 
 _PAGES = {
-    "accel_sim.analysis.debug.DebugReport": ("debug", "debug_page"),
-    "accel_sim.analysis.mismatch.MismatchReport": ("mismatch", "mismatch_page"),
-    "accel_sim.analysis.mismatch_profiles.ProfileReport": ("profiles", "profiles_page"),
-    "accel_sim.analysis.overflow.OverflowReport": ("overflow", "overflow_page"),
+    "accel_sim.analysis.debug.flow.DebugReport": ("debug", "debug_page"),
+    "accel_sim.analysis.mismatch.report.MismatchReport": ("mismatch", "mismatch_page"),
+    "accel_sim.analysis.mismatch.profiles.ProfileReport": ("profiles", "profiles_page"),
+    "accel_sim.analysis.overflow.report.OverflowReport": ("overflow", "overflow_page"),
     "accel_sim.quantization.quantization_report.QuantizationReport": ("quantization", "quantization_page"),
     "accel_sim.report.demonstration.DemoReport": ("demonstration", "demonstration_page"),
     "accel_sim.report.inspection.Inspection": ("inspection", "inspection_page"),

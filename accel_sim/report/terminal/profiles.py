@@ -3,7 +3,7 @@
 from rich.console import Group
 from rich.text import Text
 
-from accel_sim.analysis.mismatch_profiles import ProfilePair, ProfileReport
+from accel_sim.analysis.mismatch.profiles import ProfilePair, ProfileReport
 from accel_sim.report.terminal.causes import cause_table, unexplained_fact
 from accel_sim.report.terminal.fitted import Column, FittedTable, Side
 from accel_sim.report.terminal.style import count, facts, headline, page, percent

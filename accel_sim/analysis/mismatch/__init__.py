@@ -1,0 +1,1 @@
+"""Integer machine against fake-quant simulation: where, how much, why."""
