@@ -84,7 +84,8 @@ def _lines(drawing: Canvas, axes: Axes, panel: Panel, x: Sequence[float]) -> Non
         axes.set_ylim(bottom=0)
     if panel.scale == "percent":
         low, high = axes.get_ylim()
-        axes.set_ylim(max(low, -0.04), min(high, 1.04))
+        flat = all(value == panel.series[0].values[0] for line in panel.series for value in line.values)
+        axes.set_ylim(*((-0.04, 1.04) if flat else (max(low, -0.04), min(high, 1.04))))
 
 
 def _mark(drawing: Canvas, mark: Mark, number: int) -> None:

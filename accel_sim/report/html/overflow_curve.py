@@ -9,7 +9,7 @@ from accel_sim.report.html.curves import Mark, Panel, curves
 from accel_sim.report.html.figures import Figure, Series, Tone
 from accel_sim.report.html.page import LAYER_COLUMN, Cell, Column, Row, Section, Table, named
 from accel_sim.report.terminal.fitted import distinguishing
-from accel_sim.report.terminal.overflow_curve import offence_text
+from accel_sim.report.terminal.overflow_curve import first_offence
 from accel_sim.report.terminal.style import count, percent, samples
 
 _TONES = {OverflowPolicy.WRAP: Tone.FIRST, OverflowPolicy.SATURATE: Tone.SECOND}
@@ -110,9 +110,9 @@ def _offences(curve: OverflowCurve) -> Table | None:
     """The first output that overflows, with its operands."""
     rows: list[Row] = []
     for point in _ordered(curve):
-        layer = next((layer for layer in point.counts.layers if layer.first is not None), None)
-        if layer is not None and layer.first is not None:
-            rows.append((point.structure.name, offence_text(layer, layer.first)))
+        text = first_offence(point.counts.layers)
+        if text:
+            rows.append((point.structure.name, text))
     heads = (Column("Accumulator", text=True), Column("What happened", text=True, wide=True))
     return Table("The first output that overflows", heads, tuple(rows)) if rows else None
 

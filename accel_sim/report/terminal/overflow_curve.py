@@ -1,12 +1,14 @@
 """What accumulators cost, on the terminal: a row for each, and the first output that came out wrong."""
 
+from collections.abc import Sequence
+
 from rich.console import RenderableType
 from rich.text import Text
 
 from accel_sim.analysis.overflow.counts import LayerCounts
 from accel_sim.analysis.overflow.curve import CurvePoint, OverflowCurve
 from accel_sim.numerics.accumulators import OverflowPolicy
-from accel_sim.report.terminal.fitted import Cell, Column, FittedTable, Side
+from accel_sim.report.terminal.fitted import Cell, Column, FittedTable, Side, distinguishing
 from accel_sim.report.terminal.style import facts, percent, samples, short_count
 from accel_sim.sim.offences import Offence
 
@@ -51,19 +53,25 @@ def _offences(curve: OverflowCurve) -> list[tuple[str, str]]:
     ]
     shown = [curve.plain(policy)[bits] for policy, bits in zip(OverflowPolicy, widest, strict=True) if bits]
     for point in [*shown, *curve.staged]:
-        layer = next((layer for layer in point.counts.layers if layer.first is not None), None)
-        if layer is not None and layer.first is not None:
-            found.append((point.structure.name, offence_text(layer, layer.first)))
+        text = first_offence(point.counts.layers)
+        if text:
+            found.append((point.structure.name, text))
     return found
 
 
-def offence_text(layer: LayerCounts, first: Offence) -> str:
-    """Where, at which product, what was held, what was added."""
+def first_offence(layers: Sequence[LayerCounts]) -> str | None:
+    """The first output that overflows: where, at which product, what was held, what was added; None without one."""
+    names = distinguishing([layer.name for layer in layers])
+    found = ((name, layer.first) for name, layer in zip(names, layers, strict=True) if layer.first is not None)
+    return next((_offence_text(name, first) for name, first in found), None)
+
+
+def _offence_text(name: str, first: Offence) -> str:
     place = ", ".join(map(str, (*first.position, first.channel)))
     pairs = [f"{a} x {b}" for a, b in first.operands]
     if len(pairs) > _MOST_OPERANDS:
         pairs = [*pairs[:_MOST_OPERANDS], f"... {len(pairs)} products"]
     term = f"{first.term:,}" + (f" ({' + '.join(pairs)})" if pairs else "")
     when = "the bias" if first.step < 0 else f"product {first.step}"
-    where = f"first in {layer.name}, sample {first.sample}, output [{place}], {when}, stage {first.stage + 1}"
+    where = f"first in {name}, sample {first.sample}, output [{place}], {when}, stage {first.stage + 1}"
     return f"{where}: {first.before:,} + {term} = {first.exact:,} became {first.after:,}"
