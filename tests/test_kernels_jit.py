@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -105,15 +106,18 @@ def test_defining_kernels_imports_no_compiler() -> None:
     assert run("import sys, accel_kernels.pool_average; print('numba' in sys.modules)").stdout == "False\n"
 
 
-def test_few_directories_of_other_versions_are_kept(tmp_path: Path) -> None:
-    for version in range(5):
-        old = tmp_path / f"kernels-{version}"
-        old.mkdir()
-        os.utime(old, (version, version))
+def test_directories_of_other_versions_stay_while_they_are_used(tmp_path: Path) -> None:
+    now = time.time()
+    for days in (1, 29, 31, 400):
+        other = tmp_path / f"kernels-{days}"
+        other.mkdir()
+        (other / "code").touch()
+        os.utime(other, (now - days * 86400,) * 2)
     run(LARGEST, ACCEL_KERNELS_CACHE_DIR=str(tmp_path))
-    names = {path.name for path in tmp_path.iterdir()}
-    assert len(names) == 3
-    assert {"kernels-4", "kernels-3"} < names
+    (own,) = {path.name for path in tmp_path.iterdir()} - {"kernels-1", "kernels-29"}
+    os.utime(tmp_path / own, (now - 20 * 86400,) * 2)
+    run(LARGEST, ACCEL_KERNELS_CACHE_DIR=str(tmp_path))
+    assert (tmp_path / own).stat().st_mtime > now - 86400
 
 
 def test_numbas_own_setting_is_left_as_it_was() -> None:

@@ -3,7 +3,8 @@
 The digest covers every kernel source, the flags, the versions of Python, numba, llvmlite and NumPy, and the processor
 that is compiled for. `ACCEL_KERNELS_CACHE_DIR` (or numba's `NUMBA_CACHE_DIR`) names the parent directory; by default
 the user's cache directory. Where it cannot be written, kernels are compiled in each process, and one line on stderr
-says so. Of the directories of other digests, the `_KEPT` most recent stay.
+says so. Directories of other digests stay until nothing has used them for a month: another version, or another process
+told of another processor, may be using them now.
 """
 
 import contextlib
@@ -12,6 +13,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +21,7 @@ from pathlib import Path
 from accel_kernels.native.tier import target, tier
 
 BOUNDS_CHECKED = os.environ.get("ACCEL_KERNELS_BOUNDSCHECK") == "1"
-_KEPT = 3
+_UNUSED_SECONDS = 30 * 24 * 3600
 _PREFIX = "kernels-"
 
 
@@ -31,7 +33,8 @@ def directory() -> str | None:
         place = root / f"{_PREFIX}{_digest()}"
         if not place.is_dir():
             place.mkdir(parents=True, exist_ok=True)
-            _remove_old(root, place)
+            _remove_unused(root)
+        os.utime(place)
         with tempfile.TemporaryFile(dir=place):
             return str(place)
     except (OSError, RuntimeError) as error:  # Path.home() raises RuntimeError where there is no home
@@ -52,12 +55,12 @@ def _root() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "accel_sim"
 
 
-def _remove_old(root: Path, current: Path) -> None:
+def _remove_unused(root: Path) -> None:
+    oldest = time.time() - _UNUSED_SECONDS
     with contextlib.suppress(OSError):
-        others = [path for path in root.glob(f"{_PREFIX}*") if path != current and path.is_dir()]
-        others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-        for path in others[_KEPT - 1 :]:
-            shutil.rmtree(path, ignore_errors=True)
+        for path in root.glob(f"{_PREFIX}*"):
+            if path.is_dir() and path.stat().st_mtime < oldest:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _digest() -> str:
