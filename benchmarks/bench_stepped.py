@@ -168,11 +168,15 @@ def build(size: int, verilator: str, folder: Path) -> Path | None:
 
 
 def compare_levels(size: int, rounds: int) -> None:
-    """ResNet-50 on one thread: stepped over functional."""
+    """ResNet-50 on one thread: stepped over functional, on arithmetic whose functional level is native steps."""
     hardware = load_hardware(
         "scalesim-32x32", [f"grid.rows={size}", f"grid.columns={size}", "grid.shadow_registers=true"]
     )
-    program = accel_sim.compile(networks.resnet50(), hardware)
+    for profile in ("onnxruntime", "tflite"):
+        _compare_levels(accel_sim.compile(networks.resnet50(), hardware, profile), size, rounds)
+
+
+def _compare_levels(program: accel_sim.Program, size: int, rounds: int) -> None:
     x = np.random.default_rng(0).integers(-128, 128, (1, 224, 224, 3)).astype(np.int8)
     seconds: dict[str, list[float]] = {"functional": [], "stepped": []}
     cycles = 0
@@ -186,7 +190,7 @@ def compare_levels(size: int, rounds: int) -> None:
             cycles = sum(layer.grid_cycles or 0 for layer in result.layers)
     functional, stepped = (float(np.median(seconds[level])) for level in ("functional", "stepped"))
     print(
-        f"ResNet-50 on {size}x{size}: {cycles:,} grid cycles; functional {functional * 1e3:.0f} ms, "
+        f"ResNet-50 on {size}x{size}, {program.profile}: {cycles:,} grid cycles; functional {functional * 1e3:.0f} ms, "
         f"stepped {stepped * 1e3:.0f} ms; ratio {stepped / functional:.1f}"
     )
 
