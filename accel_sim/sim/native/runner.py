@@ -1,6 +1,5 @@
 """Running native steps: the interpreter on one thread, or on several that share each step's work."""
 
-import os
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_kernels.count_structure import COUNTS
-from accel_kernels.native import objects
+from accel_kernels.native import compiled, objects
 from accel_kernels.native.tables import FIELDS, Field
 from accel_kernels.native.tier import tier
 from accel_sim.sim.memory import Memory, aligned, aligned_size
@@ -28,7 +27,7 @@ _MOST_PATIENCE = 64
 
 def available() -> bool:
     """Whether steps may be used: kernels are compiled, and need not check every index."""
-    return os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0") and os.environ.get("ACCEL_KERNELS_BOUNDSCHECK") != "1"
+    return compiled()
 
 
 class NativeProgram:
