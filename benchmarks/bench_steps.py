@@ -27,7 +27,7 @@ def main() -> None:
     """Print the steps, and their sums by kind of code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--network", choices=("resnet50", "mobilenet_v2"), default="resnet50")
-    parser.add_argument("--profile", choices=("onnxruntime", "litert", "tflite"), default="onnxruntime")
+    parser.add_argument("--profile", choices=("onnxruntime", "litert", "tflite", "paper"), default="onnxruntime")
     parser.add_argument("--times", type=int, default=30)
     options = parser.parse_args()
     codes = ElementType.UINT8 if options.profile == "onnxruntime" else ElementType.INT8

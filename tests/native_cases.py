@@ -20,7 +20,7 @@ from accel_sim.numerics.requantization import (
 )
 from accel_sim.program import Command, Convolve, Program, Tiling, Window
 from accel_sim.sim.memory import aligned, constant_image
-from accel_sim.sim.native.rational import float64_scales
+from accel_sim.sim.native.rational import float64_rescaling
 from accel_sim.sim.native.step import NativeStep, lower
 from accel_sim.sim.preparation import Context
 from accel_sim.sim.result import Level
@@ -92,7 +92,7 @@ def _rational(rng: np.random.Generator, channels: int, dtype: str, tie: bool) ->
             real = [Fraction(int(rng.integers(1, 8)), int(rng.integers(1, 500)))]
         numerators, denominators = (tuple(getattr(r, name) for r in real) for name in ("numerator", "denominator"))
         recipe = RationalRequantization(*grid, numerators, denominators)
-        if float64_scales(recipe) is not None:
+        if float64_rescaling(recipe) is not None:
             return recipe
 
 

@@ -16,7 +16,7 @@ from accel_sim.numerics.requantization import (
     Rounding,
     ShiftRequantization,
 )
-from accel_sim.sim.native.rational import float64_scales
+from accel_sim.sim.native.rational import float64_rescaling
 from accel_sim.sim.requantizers import fixed_point_table
 
 Values = dict[str, NDArray[np.generic] | float]
@@ -60,11 +60,14 @@ def _(recipe: DoubleRequantization, channels: int) -> EpilogueChoice:
 
 @choose_epilogue.register
 def _(recipe: RationalRequantization, channels: int) -> EpilogueChoice | None:
-    scale = float64_scales(recipe)
-    if scale is None:
+    rescaling = float64_rescaling(recipe)
+    if rescaling is None:
         return None
     low, high = (np.array(limit, np.float64) - recipe.zero_point for limit in (recipe.low, recipe.high))
-    return EpilogueChoice("rational", {"scale": scale, "low": low, "high": high, "zero_point": recipe.zero_point})
+    values: Values = {"scale": rescaling.scale, "low": low, "high": high, "zero_point": recipe.zero_point}
+    if rescaling.divisor is None:
+        return EpilogueChoice("rational", values)
+    return EpilogueChoice("quotient", {**values, "divisor": rescaling.divisor})
 
 
 @choose_epilogue.register

@@ -1,15 +1,22 @@
-"""Exact rational rescaling as one product in float64, where that gives the same code for every accumulator.
+"""Exact rational rescaling in float64, where that gives the same code for every accumulator.
 
-The code is a step function of the accumulator: it grows where acc * n / d passes k + 1/2. So does
+The code is a step function of the accumulator: it grows where acc * n / d passes k + 1/2. So do
 
-    rint(clamp(f64(acc) * fl(n / d), low, high))
+    rint(clamp(f64(acc) * s, low, high))                s = fl(n / d), or one of the numbers of float64 beside it
+    rint(clamp(f64(acc) * f64(n) / f64(d), low, high))
 
-since products and roundings of float64 are monotone. Both agree everywhere when they agree on both sides of every
-step. There the product, whose relative error is below 2^-52, can only be wrong if the step lies closer than that to an
-integer; those few are tried exactly. Where one is wrong, the recipe is no epilogue and is computed on more digits.
+since products, quotients and roundings of float64 are monotone. Two step functions agree everywhere when they agree on
+both sides of every step. There the results, whose relative errors are below 2^-49, can only be wrong if the step lies
+closer than that to an integer; those few are tried exactly. A step just beside an integer is met by the number above or
+below fl(n / d); one on an integer that the product misses, whose n and d are small, by the quotient. Where both fail,
+the recipe is no epilogue and is computed on more digits.
 """
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from operator import mul
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,47 +24,86 @@ from numpy.typing import NDArray
 from accel_sim.numerics.integers import divide_half_even
 from accel_sim.numerics.requantization import RationalRequantization, TieRule
 
-_NEAR = 2.0**-50
-_MOST_CODES = 1 << 10
+Float64s = NDArray[np.float64]
+Pair = tuple[int, int]
+"""Numerator and denominator."""
+
+_NEAR = 2.0**-48
+_MOST_STEPS = 1 << 22
 _ACCUMULATORS = 1 << 31
 _EXACT_BITS = 53 - 32
+_NEIGHBOURS = 3
+"""Numbers on each side of fl(n / d) that are tried."""
 
 
-def float64_scales(recipe: RationalRequantization) -> NDArray[np.float64] | None:
-    """The scale of each channel; None where the product in float64 is not the same for every accumulator."""
-    steps = max(recipe.high) - min(recipe.low)
-    if recipe.ties is not TieRule.HALF_EVEN or steps >= _MOST_CODES:
-        return None
+@dataclass(frozen=True)
+class Rescaling:
+    """acc * scale, then / divisor if there is one; by channel."""
+
+    scale: Float64s
+    divisor: Float64s | None = None
+
+
+def float64_rescaling(recipe: RationalRequantization) -> Rescaling | None:
+    """The rescaling that gives the recipe's code for every accumulator of 32 bits; None where there is none."""
     count = max(len(recipe.numerator), len(recipe.denominator))
-    pairs = [
-        (recipe.numerator[c % len(recipe.numerator)], recipe.denominator[c % len(recipe.denominator)])
-        for c in range(count)
-    ]
+    pairs = [(_of(recipe.numerator, c), _of(recipe.denominator, c)) for c in range(count)]
     low, high = min(recipe.low) - recipe.zero_point, max(recipe.high) - recipe.zero_point
+    distinct = dict.fromkeys(pairs)
+    if recipe.ties is not TieRule.HALF_EVEN or (high - low) * len(distinct) >= _MOST_STEPS:
+        return None
+    if not all(_is_plain(pair) for pair in distinct):
+        return None
+    doubtful = {pair: _doubtful(pair, low, high) for pair in distinct}
+    scales = {pair: _product(pair, doubtful[pair]) for pair in distinct}
+    if None not in scales.values():
+        return Rescaling(np.array([scales[pair] for pair in pairs], np.float64))
+    if all(_quotient_holds(pair, doubtful[pair]) for pair in distinct):
+        return Rescaling(*(np.array(values, np.float64) for values in zip(*pairs, strict=True)))
+    return None
+
+
+def _of(values: tuple[int, ...], channel: int) -> int:
+    return values[channel % len(values)]
+
+
+def _is_plain(pair: Pair) -> bool:
+    """Whether the quotient is a normal number of float64."""
     try:
-        scales = np.array([n / d for n, d in pairs])
+        return sys.float_info.min < pair[0] / pair[1] < float("inf")
     except OverflowError:
-        return None
-    if not (np.isfinite(scales) & (scales > np.finfo(np.float64).tiny)).all():
-        return None
-    wrong = (_differs(*pairs[channel], accumulator) for channel, accumulator in _doubtful(pairs, scales, low, high))
-    return None if any(wrong) else scales
+        return False
 
 
-def _doubtful(
-    pairs: list[tuple[int, int]], scales: NDArray[np.float64], low: int, high: int
-) -> Iterator[tuple[int, int]]:
-    """(channel, accumulator) beside every step that may lie too close to an integer."""
-    halves = np.arange(low, high) + 0.5
-    for channel, (n, d) in enumerate(pairs):
-        if d & (d - 1) == 0 and n.bit_length() <= _EXACT_BITS:
-            continue  # every product is exact
-        places = halves / scales[channel]
-        nearest = np.rint(places)
-        near = (np.abs(places - nearest) <= np.abs(places) * _NEAR) & (np.abs(places) <= _ACCUMULATORS)
-        for accumulator in nearest[near]:
-            yield from ((channel, int(accumulator) + i) for i in (-1, 0, 1))
+def _doubtful(pair: Pair, low: int, high: int) -> list[int]:
+    """Accumulators beside every step that may lie too close to an integer."""
+    n, d = pair
+    if d & (d - 1) == 0 and n.bit_length() <= _EXACT_BITS:
+        return []  # every product is exact
+    places = (np.arange(low, high) + 0.5) / (n / d)
+    nearest = np.rint(places)
+    near = (np.abs(places - nearest) <= np.abs(places) * _NEAR) & (np.abs(places) <= _ACCUMULATORS)
+    return [int(accumulator) + i for accumulator in nearest[near] for i in (-1, 0, 1)]
 
 
-def _differs(n: int, d: int, accumulator: int) -> bool:
-    return round(accumulator * (n / d)) != int(divide_half_even(accumulator * n, d))
+def _product(pair: Pair, doubtful: list[int]) -> float | None:
+    """The number to multiply with; None where none is right."""
+    scale = pair[0] / pair[1]
+    neighbours = [scale]
+    for limit in (np.inf, 0.0):
+        number = scale
+        for _ in range(_NEIGHBOURS):
+            number = float(np.nextafter(number, limit))
+            neighbours.append(number)
+    return next((s for s in neighbours if _agrees(pair, doubtful, partial(mul, s))), None)
+
+
+def _quotient_holds(pair: Pair, doubtful: list[int]) -> bool:
+    n, d = pair
+    if n.bit_length() > _EXACT_BITS or d.bit_length() > 53:  # the operands of the quotient are exact
+        return False
+    return _agrees(pair, doubtful, lambda acc: float(acc * n) / float(d))
+
+
+def _agrees(pair: Pair, doubtful: list[int], real: Callable[[int], float]) -> bool:
+    return all(round(real(acc)) == int(divide_half_even(acc * pair[0], pair[1])) for acc in doubtful)

@@ -94,10 +94,12 @@ def _float64(e: Emitter, accumulators: Value, columns: Columns) -> Value:
 
 
 def _rational(e: Emitter, accumulators: Value, columns: Columns) -> Value:
-    """rint(clamp(f64(acc) * scale, low, high)) + zero_point, rounded as in `limited_rint`."""
+    """rint(clamp(f64(acc) * scale, low, high)) + zero_point, rounded as in `limited_rint`; a divisor comes after."""
     b, lanes = e.builder, accumulators.type.count
     reals = vector(F64, lanes)
     multiple = b.fmul(b.sitofp(accumulators, reals), columns["scale"])
+    if "divisor" in columns:
+        multiple = b.fdiv(multiple, columns["divisor"])
     shifted = b.fadd(limit(e, multiple, columns["low"], columns["high"]), e.constant(reals, 6755399441055744.0))
     whole = b.trunc(b.bitcast(shifted, vector(I64, lanes)), vector(I32, lanes))
     return b.add(whole, columns["zero_point"])
@@ -173,6 +175,7 @@ _APPLY: Mapping[str, Callable[[Emitter, Value, Columns], Value]] = {
     "float32": _float32,
     "float64": _float64,
     "rational": _rational,
+    "quotient": _rational,
     "double": _double_rounded,
     "fixed": _fixed,
     "fixed_saturating": _fixed_saturating,

@@ -15,6 +15,7 @@ EPILOGUE_FIELDS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "float32": (("scale", "f32"), ("low", "f32"), ("high", "f32"), ("zero_point", "i32")),
     "float64": (("scale", "f64"), ("low", "i32"), ("high", "i32"), ("zero_point", "i32")),
     "rational": (("scale", "f64"), ("low", "f64"), ("high", "f64"), ("zero_point", "i32")),
+    "quotient": (("scale", "f64"), ("divisor", "f64"), ("low", "f64"), ("high", "f64"), ("zero_point", "i32")),
     "double": tuple((name, "i32") for name in ("multiplier", "right_but_one", "low", "high", "zero_point")),
     "fixed": (
         ("multiplier", "i32"),
