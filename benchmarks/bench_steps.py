@@ -1,6 +1,6 @@
 """Where the time of a network goes: every native step of ResNet-50 and MobileNetV2, one thread.
 
-    PYTHONPATH=.:kernels:tests python benchmarks/bench_steps.py [--network mobilenet_v2] [--profile litert] [--times 30]
+    PYTHONPATH=.:kernels:tests python benchmarks/bench_steps.py [--network mobilenet_v2] [--profile litert] [--bits 16] [--times 30]
 
 Each step runs alone, the fastest of several times, after everything before it has run once: its weights are as far away
 as in the network only where they exceed the caches. The sum beside the whole run says how much that is.
@@ -29,8 +29,10 @@ def main() -> None:
     parser.add_argument("--network", choices=("resnet50", "mobilenet_v2"), default="resnet50")
     parser.add_argument("--profile", choices=("onnxruntime", "litert", "tflite", "paper"), default="onnxruntime")
     parser.add_argument("--times", type=int, default=30)
+    parser.add_argument("--bits", type=int, choices=(8, 16), default=8, help="of activations")
     options = parser.parse_args()
     codes = ElementType.UINT8 if options.profile == "onnxruntime" else ElementType.INT8
+    codes = ElementType.INT16 if options.bits == 16 else codes
     graph = getattr(networks, options.network)(codes=codes, same=options.profile != "onnxruntime")
     program = accel_sim.compile(graph, profile=options.profile)
     made = prepared(program, program.hardware, Level.FUNCTIONAL)

@@ -1,6 +1,6 @@
 """Networks of well-known shapes with seeded random int8 weights: for measuring speed, not accuracy.
 
-`codes` is the type of activations; `same` pads as TFLite files can say it.
+`codes` is the type of activations (of 16 bits: with accumulators of 64, as TFLite's 16x8 has them); `same` pads as TFLite files can say it.
 """
 
 from math import prod
@@ -24,6 +24,8 @@ class _Builder:
 
     def _grid(self, *, relu: bool) -> QuantParams:
         """After a ReLU the zero point is the lowest code, as quantizers choose it."""
+        if self._codes is ElementType.INT16:
+            return QuantParams.per_tensor(0.05 / 256, 0, bits=16)
         lowest = 0 if self._codes is ElementType.UINT8 else -128
         zero_point = lowest if relu else lowest + 128 + _ZERO_POINT
         return QuantParams.per_tensor(0.05, zero_point, signed=self._codes is ElementType.INT8)
@@ -44,10 +46,11 @@ class _Builder:
         scale = 1 / (_CODE_DEVIATION * float(np.prod(shape[1:])) ** 0.5)
         codes = self._rng.normal(0, _CODE_DEVIATION, shape).round().clip(-127, 127).astype(np.int8)
         grid = QuantParams.per_channel([scale] * shape[0], axis=0)
-        bias = self._rng.integers(-1000, 1000, shape[0]).astype(np.int32)
+        bias_type = ElementType.INT64 if self._codes is ElementType.INT16 else ElementType.INT32
+        bias = self._rng.integers(-1000, 1000, shape[0]).astype(bias_type.dtype)
         names = f"w{len(self._nodes)}", f"b{len(self._nodes)}"
         self._tensors[names[0]] = Tensor(names[0], shape, ElementType.INT8, grid, codes)
-        self._tensors[names[1]] = Tensor(names[1], bias.shape, ElementType.INT32, None, bias)
+        self._tensors[names[1]] = Tensor(names[1], bias.shape, bias_type, None, bias)
         return names
 
     def convolve(

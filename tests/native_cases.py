@@ -124,7 +124,9 @@ class Case:
         return step
 
     def expected(self, recipe: Requantization | None) -> np.ndarray:
-        """Accumulators wrapped to 32 bits, requantized on unbounded integers."""
+        """Accumulators wrapped to 32 bits unless they are wide, requantized on unbounded integers."""
+        if recipe is not None and getattr(self.command, "wide_accumulator", False):
+            return recipe.apply(self.accumulators)
         wrapped = self.accumulators.astype(np.uint64).astype(np.uint32).view(np.int32).astype(np.int64)
         return wrapped if recipe is None else recipe.apply(wrapped)
 
@@ -150,20 +152,30 @@ class Case:
         return written.view(output.dtype).reshape(output.shape)
 
 
-def convolution(rng: np.random.Generator, draw: Draw | None, *, depthwise: bool) -> tuple[Case, Requantization | None]:
-    """A convolution of 8-bit codes with a recipe, or with int32 accumulators as its output."""
+def convolution(
+    rng: np.random.Generator, draw: Draw | None, *, depthwise: bool, x_type: str | None = None, wide: bool = False
+) -> tuple[Case, Requantization | None]:
+    """A convolution of 8-bit codes (or of `x_type`) with a recipe, or with int32 accumulators as its output.
+
+    `wide`: with accumulators of 64 bits, and reductions long enough to need them.
+    """
     extreme = tied(rng)
-    x_type = rng.choice(["int8", "uint8"])
-    w_type = rng.choice(["int8", "int8", "uint8"])
+    x_type = x_type or str(rng.choice(["int8", "uint8"]))
+    w_type = "int8" if x_type == "int16" else str(rng.choice(["int8", "int8", "uint8"]))
     groups, inputs, outputs = _groups(rng, depthwise=depthwise)
     shape, window, hw = _geometry(rng, groups * inputs)
+    if wide and not depthwise:
+        groups, inputs = 1, int(rng.choice([60, 300, 511, 700]))
+        shape = (*shape[:3], inputs)
     x = codes(rng, shape, x_type, extreme=extreme)
     w = codes(rng, (outputs, *window.kernel, inputs), w_type, extreme=extreme)
     bias = rng.integers(-(1 << 31), 1 << 31, outputs) if extreme else rng.integers(-2000, 2000, outputs)
     bias = bias.astype(np.int32)
-    x_zero = int(codes(rng, (), x_type))
+    x_zero = 0 if x_type == "int16" else int(codes(rng, (), x_type))
+    if wide:
+        bias = bias.astype(np.int64) << int(rng.choice([0, 4, 12]))
     w_zero = tuple(codes(rng, (outputs if rng.random() < 0.5 else 1,), w_type).tolist())
-    if w_type == "int8" and rng.random() < 0.7:
+    if x_type == "int16" or (w_type == "int8" and rng.random() < 0.7):
         w_zero = (0,)
     y_type = "int32" if draw is None else str(rng.choice([x_type, x_type, x_type, "int8", "int16"]))
     recipe = None if draw is None else draw(rng, outputs, y_type, tied(rng))
@@ -172,7 +184,7 @@ def convolution(rng: np.random.Generator, draw: Draw | None, *, depthwise: bool)
     image = layout.input("x", x) if rng.random() < 0.9 else layout.constant("x", x)
     command = Convolve(
         "layer", "op", image, layout.constant("w", w), layout.constant("b", bias), y, window, groups, x_zero, w_zero,
-        False, recipe, Tiling(1, 1, 1),
+        wide, recipe, Tiling(1, 1, 1),
     )  # fmt: skip
     relative_w = w.astype(np.int64) - np.array(w_zero).reshape(-1, 1, 1, 1)
     return Case(layout, command, _convolve(x.astype(np.int64) - x_zero, relative_w, bias, window, groups, hw)), recipe

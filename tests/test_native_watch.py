@@ -29,8 +29,21 @@ def seen(result: RunResult) -> tuple[int | None, int | None, int | None]:
 @pytest.mark.parametrize("depthwise", [False, True], ids=["dense", "depthwise"])
 @random_cases(40)
 def test_watching_sees_what_kernels_of_arrays_see(depthwise: bool, rng: np.random.Generator) -> None:
-    kind = rng.choice(["float32", "double rounding", ""])
+    kind = str(rng.choice(["float32", "double rounding", ""]))
     case, _ = convolution(rng, RECIPES[kind] if kind else None, depthwise=depthwise)
+    compare(case)
+
+
+@pytest.mark.parametrize("depthwise", [False, True], ids=["dense", "depthwise"])
+@random_cases(12)
+def test_codes_of_16_bits(depthwise: bool, rng: np.random.Generator) -> None:
+    wide = bool(rng.random() < 0.5)
+    case, _ = convolution(rng, RECIPES["double rounding"], depthwise=depthwise, x_type="int16", wide=wide)
+    compare(case)
+
+
+def compare(case: Case) -> None:
+    """Bytes and extremes, on one thread and on several."""
     name = case.command.output_to.name
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(prepared, "available", lambda: False)

@@ -10,7 +10,7 @@ from accel_kernels.native.tables import Field, epilogue_table
 from accel_sim.program import Convolve
 from accel_sim.sim.memory import Array
 from accel_sim.sim.native.epilogue import EpilogueChoice
-from accel_sim.sim.native.step import CODES, Source, target
+from accel_sim.sim.native.step import OPERANDS, Source, target
 from accel_sim.sim.preparation import Context
 
 Int64s = NDArray[np.int64]
@@ -23,7 +23,7 @@ BITS = {"int8": 8, "uint8": 8, "int16": 16, "int32": 32}
 
 @dataclass(frozen=True)
 class ConvolutionJob:
-    """A convolution that a step can compute: its constants, and the output's epilogue."""
+    """A convolution that a step can compute: its constants, and the output's epilogue; whether sums need 64 bits."""
 
     command: Convolve
     context: Context
@@ -32,11 +32,17 @@ class ConvolutionJob:
     epilogue: EpilogueChoice
     bits: int
     source: Source
+    wide: bool = False
 
     @property
     def codes(self) -> str:
         """The operand's element type, as variants name it."""
-        return CODES[self.command.input.dtype]
+        return OPERANDS[self.command.input.dtype]
+
+    @property
+    def size(self) -> int:
+        """Bytes of an operand's code."""
+        return int(np.dtype(self.command.input.dtype).itemsize)
 
     @property
     def channels(self) -> int:
@@ -44,9 +50,9 @@ class ConvolutionJob:
         return int(self.weights.shape[0])
 
     def table(self, bias: Int64s, columns: int) -> Array:
-        """The epilogue's parameters; `bias` as it is added, modulo 2^32."""
+        """The epilogue's parameters; `bias` as it is added, modulo 2^32 unless accumulators are wide."""
         wrapped = bias.astype(np.uint64).astype(np.uint32).view(np.int32)
-        return epilogue_table(self.epilogue.kind, wrapped, self.epilogue.values, columns)
+        return epilogue_table(self.epilogue.kind, bias if self.wide else wrapped, self.epilogue.values, columns)
 
     def folded_bias(self, *, flipped: bool) -> Int64s:
         """The bias less what the zero point adds to each sum; int8 codes may be flipped to be unsigned."""
@@ -63,7 +69,7 @@ class ConvolutionJob:
             Field.IMAGES: y.shape[0],
             Field.HEIGHT: x.shape[1],
             Field.WIDTH: x.shape[2],
-            Field.DEPTH: x.shape[3],
+            Field.DEPTH: x.shape[3] * self.size,
             Field.OUT_HEIGHT: y.shape[1],
             Field.OUT_WIDTH: y.shape[2],
             Field.OUT_DEPTH: y.shape[3],

@@ -24,6 +24,9 @@ Values = dict[str, NDArray[np.generic] | float]
 _MOST_LEFT = 31
 _EXACT_IN_FLOAT = 1 << 21
 
+WIDEST = 1 << 47
+"""What accumulators of 64 bits must stay below: products with 16-bit multipliers then fit, and float64 holds them."""
+
 
 @dataclass(frozen=True)
 class EpilogueChoice:
@@ -60,7 +63,11 @@ def _(recipe: DoubleRequantization, channels: int) -> EpilogueChoice:
 
 @choose_epilogue.register
 def _(recipe: RationalRequantization, channels: int) -> EpilogueChoice | None:
-    rescaling = float64_rescaling(recipe)
+    return _rational(recipe, 1 << 31)
+
+
+def _rational(recipe: RationalRequantization, reach: int) -> EpilogueChoice | None:
+    rescaling = float64_rescaling(recipe, reach)
     if rescaling is None:
         return None
     low, high = (np.array(limit, np.float64) - recipe.zero_point for limit in (recipe.low, recipe.high))
@@ -96,6 +103,17 @@ def _(recipe: ShiftRequantization, channels: int) -> EpilogueChoice | None:
         "right": recipe.shift,
     }
     return EpilogueChoice("shift", {**_limits(recipe), **shifted, "left": 0, "sign_addend": 0})
+
+
+def choose_wide_epilogue(recipe: Requantization | None, reach: int) -> EpilogueChoice | None:
+    """The epilogue for accumulators of 64 bits below `reach` in magnitude; None where there is none."""
+    if reach > WIDEST:
+        return None
+    if isinstance(recipe, FixedPointRequantization):
+        return choose_epilogue(recipe, 0) if recipe.rounding is Rounding.SINGLE_16BIT else None
+    if isinstance(recipe, RationalRequantization):
+        return _rational(recipe, WIDEST)
+    return choose_epilogue(recipe, 0) if isinstance(recipe, DoubleRequantization | FloatRequantization) else None
 
 
 def fixed_values(table: NDArray[np.int64]) -> Values:

@@ -30,8 +30,7 @@ Pair = tuple[int, int]
 
 _NEAR = 2.0**-48
 _MOST_STEPS = 1 << 22
-_ACCUMULATORS = 1 << 31
-_EXACT_BITS = 53 - 32
+_MANTISSA = 53
 _NEIGHBOURS = 3
 """Numbers on each side of fl(n / d) that are tried."""
 
@@ -44,8 +43,8 @@ class Rescaling:
     divisor: Float64s | None = None
 
 
-def float64_rescaling(recipe: RationalRequantization) -> Rescaling | None:
-    """The rescaling that gives the recipe's code for every accumulator of 32 bits; None where there is none."""
+def float64_rescaling(recipe: RationalRequantization, reach: int = 1 << 31) -> Rescaling | None:
+    """The rescaling that gives the recipe's code for every accumulator up to `reach`; None where there is none."""
     count = max(len(recipe.numerator), len(recipe.denominator))
     pairs = [(_of(recipe.numerator, c), _of(recipe.denominator, c)) for c in range(count)]
     low, high = min(recipe.low) - recipe.zero_point, max(recipe.high) - recipe.zero_point
@@ -54,11 +53,11 @@ def float64_rescaling(recipe: RationalRequantization) -> Rescaling | None:
         return None
     if not all(_is_plain(pair) for pair in distinct):
         return None
-    doubtful = {pair: _doubtful(pair, low, high) for pair in distinct}
+    doubtful = {pair: _doubtful(pair, low, high, reach) for pair in distinct}
     scales = {pair: _product(pair, doubtful[pair]) for pair in distinct}
     if None not in scales.values():
         return Rescaling(np.array([scales[pair] for pair in pairs], np.float64))
-    if all(_quotient_holds(pair, doubtful[pair]) for pair in distinct):
+    if all(_quotient_holds(pair, doubtful[pair], reach) for pair in distinct):
         return Rescaling(*(np.array(values, np.float64) for values in zip(*pairs, strict=True)))
     return None
 
@@ -75,14 +74,14 @@ def _is_plain(pair: Pair) -> bool:
         return False
 
 
-def _doubtful(pair: Pair, low: int, high: int) -> list[int]:
+def _doubtful(pair: Pair, low: int, high: int, reach: int) -> list[int]:
     """Accumulators beside every step that may lie too close to an integer."""
     n, d = pair
-    if d & (d - 1) == 0 and n.bit_length() <= _EXACT_BITS:
+    if d & (d - 1) == 0 and _exact_product(n, reach):
         return []  # every product is exact
     places = (np.arange(low, high) + 0.5) / (n / d)
     nearest = np.rint(places)
-    near = (np.abs(places - nearest) <= np.abs(places) * _NEAR) & (np.abs(places) <= _ACCUMULATORS)
+    near = (np.abs(places - nearest) <= np.abs(places) * _NEAR) & (np.abs(places) <= reach)
     return [int(accumulator) + i for accumulator in nearest[near] for i in (-1, 0, 1)]
 
 
@@ -98,11 +97,16 @@ def _product(pair: Pair, doubtful: list[int]) -> float | None:
     return next((s for s in neighbours if _agrees(pair, doubtful, partial(mul, s))), None)
 
 
-def _quotient_holds(pair: Pair, doubtful: list[int]) -> bool:
+def _quotient_holds(pair: Pair, doubtful: list[int], reach: int) -> bool:
     n, d = pair
-    if n.bit_length() > _EXACT_BITS or d.bit_length() > 53:  # the operands of the quotient are exact
+    if not _exact_product(n, reach) or d.bit_length() > _MANTISSA:
         return False
     return _agrees(pair, doubtful, lambda acc: float(acc * n) / float(d))
+
+
+def _exact_product(numerator: int, reach: int) -> bool:
+    """Whether float64 holds every accumulator times the numerator."""
+    return numerator * reach < 1 << _MANTISSA
 
 
 def _agrees(pair: Pair, doubtful: list[int], real: Callable[[int], float]) -> bool:

@@ -14,6 +14,8 @@ from accel_sim.sim.preparation import Context
 
 CODES = {"uint8": "u8", "int8": "s8"}
 """Element types of 8 bits, as variants of steps name them."""
+OPERANDS = {**CODES, "int16": "s16"}
+"""And those of 16 bits."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,9 @@ Operands u8 are taken as they are: padding is the code `ZERO_POINT`, and the pre
 into the bias. Operands s8 are copied as unsigned codes 128 higher, unless
 the tier has tiles, which multiply them as they are. Operands w8u and w8s become int16 relative to the
 zero point; padding is 0. DIRECT is 1 where the operands are the image itself, 2 where they are a plain copy of it.
+
+Operands s16 are taken as they are, like u8; s16w as well, for sums of 64 bits (`wide_products`). DEPTH and CHANNELS are
+in bytes.
 """
 
 from collections.abc import Callable
@@ -19,6 +22,7 @@ from accel_kernels.native.products import micro_kernel
 from accel_kernels.native.tables import Field
 from accel_kernels.native.tier import tier
 from accel_kernels.native.tiles import multiply_tiles
+from accel_kernels.native.wide_products import wide_micro_kernel
 
 _copy, _flip, _widen = inline(copy), inline(flip), inline(widen)
 
@@ -27,7 +31,7 @@ def build(variant: str) -> Callable[..., None]:
     """The step of a variant."""
     operands, kind, bits_text = variant.split(":")
     bits = int(bits_text)
-    tiled = tier().tiles and not operands.startswith("w8")
+    tiled = tier().tiles and operands in ("u8", "s8")
     multiply = multiply_tiles(operands, kind, bits) if tiled else _multiply(operands, kind, bits)
     gather = (
         gather_wide(signed=operands == "w8s")
@@ -108,14 +112,14 @@ _ROW_BLOCK = tier().rows[0]
 def _multiply(operands: str, kind: str, bits: int) -> Callable[..., None]:
     """All rows of a panel times columns left to right - 1: a tile of columns after the other, the rows inside."""
     chosen = tier()
-    codes = "u8" if operands in ("u8", "s8") else "s16"
     lanes, tall = chosen.lanes, chosen.rows[0]
     middle = chosen.rows[1] if len(chosen.rows) > 2 else 0
-    big = micro_kernel(chosen, tall, 2, codes, kind, bits)
-    mid = micro_kernel(chosen, max(middle, 1), 2, codes, kind, bits)
-    one = micro_kernel(chosen, 1, 2, codes, kind, bits)
-    narrow = micro_kernel(chosen, tall, 1, codes, kind, bits)
-    narrow_one = micro_kernel(chosen, 1, 1, codes, kind, bits)
+    big, mid, one, narrow, narrow_one = (
+        wide_micro_kernel(chosen, rows, vectors, kind, bits)
+        if operands == "s16w"
+        else micro_kernel(chosen, rows, vectors, "u8" if operands in ("u8", "s8") else "s16", kind, bits)
+        for rows, vectors in ((tall, 2), (max(middle, 1), 2), (1, 2), (tall, 1), (1, 1))
+    )
     width = bits // 8
 
     @inline

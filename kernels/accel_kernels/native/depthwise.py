@@ -1,7 +1,7 @@
 """Depthwise convolutions, with or without a channel multiplier. Variants are OPERANDS:EPILOGUE:BITS:SHAPE.
 
-Operands are u8 or s8. SHAPE is "3s1" for windows 3 wide with stride 1 and no dilation, likewise "3s2", and "any": with
-the width known, each code is loaded once for all taps of a row that it meets.
+Operands are u8, s8 or s16. SHAPE is "3s1" for windows 3 wide with stride 1 and no dilation, likewise "3s2", and "any":
+with the width known, each code is loaded once for all taps of a row that it meets.
 
 The rows of the image that a row of output needs lie in scratch memory, padded on both sides with the code PADDING
 holds, channels repeated where there is a multiplier: a ring, in which each row of the image is put once. Several
@@ -15,10 +15,10 @@ from typing import Any
 from llvmlite import ir
 
 from accel_kernels._types import Int64
-from accel_kernels.native.emit import I8, I32, Emitter, Value, intrinsic, vector
+from accel_kernels.native.emit import I8, I16, I32, Emitter, Value, intrinsic, vector
 from accel_kernels.native.epilogues import EPILOGUES, Epilogue, load_columns, narrow
 from accel_kernels.native.fields import field, inline, input_address, output_address
-from accel_kernels.native.memory import copy, load_uint8, store_int8, store_int64
+from accel_kernels.native.memory import copy, load_int16, load_uint8, store_int8, store_int16, store_int64
 from accel_kernels.native.products import add_pairs
 from accel_kernels.native.tables import Field
 from accel_kernels.native.tier import tier
@@ -39,7 +39,7 @@ class _Pixels:
     """
 
     def __init__(self, pixels: int, operands: str, epilogue: Epilogue, bits: int, shape: str) -> None:
-        self._pixels, self._signed, self._epilogue, self._bits = pixels, operands == "s8", epilogue, bits
+        self._pixels, self._operands, self._epilogue, self._bits = pixels, operands, epilogue, bits
         self._shape = None if shape == "any" else tuple(map(int, shape.split("s")))
         self._lanes = tier().lanes
 
@@ -98,9 +98,9 @@ class _Pixels:
         return add_pairs(e, sums, codes, weights)
 
     def _codes(self, e: Emitter, address: Value) -> Value:
-        kind = vector(I8, self._lanes)
+        kind = vector(I16 if self._operands == "s16" else I8, self._lanes)
         codes = e.load(address, kind)
-        if self._signed:
+        if self._operands == "s8":
             codes = e.builder.xor(codes, e.constant(kind, -128))
         return e.builder.zext(codes, vector(I32, self._lanes))
 
@@ -110,6 +110,8 @@ def build(variant: str) -> Callable[..., None]:
     operands, kind, bits_text, shape = variant.split(":")
     bits = int(bits_text)
     row_of_pixels = _row(operands, kind, bits, shape)
+    size = 2 if operands == "s16" else 1
+    put_row, pad = _put_row(size), _pad(size)
 
     def depthwise(block: Int64, arena: Int64, constants: Int64, scratch: Int64, part: Int64, parts: Int64) -> None:
         image = input_address(block, arena)
@@ -125,7 +127,7 @@ def build(variant: str) -> Callable[..., None]:
         reach, top = (kh - 1) * dh + 1, field(block, Field.PAD_TOP)
         rows = scratch + (reach + 1) * line
         outside = scratch + reach * line
-        _pad(block, outside, 0, line)
+        pad(block, outside, 0, line // size)
         total = images * out_height
         low, high, left, right = 0, total, 0, channels
         if total >= 8 * parts:
@@ -140,7 +142,7 @@ def build(variant: str) -> Callable[..., None]:
                 plane, following = index // out_height, y0
             for iy in range(max(following, y0), y0 + reach):
                 if 0 <= iy < height:
-                    _put_row(
+                    put_row(
                         block,
                         image + (plane * height + iy) * field(block, Field.WIDTH) * field(block, Field.DEPTH),
                         scratch + (iy + top) % reach * line,
@@ -162,12 +164,13 @@ _LANES = tier().lanes
 def _row(operands: str, kind: str, bits: int, shape: str) -> Callable[..., None]:
     many: Any = intrinsic(_ARGUMENTS, _Pixels(_PIXELS, operands, EPILOGUES[kind], bits, shape).emit)
     one: Any = intrinsic(_ARGUMENTS, _Pixels(1, operands, EPILOGUES[kind], bits, shape).emit)
-    width = bits // 8
+    width, size = bits // 8, 2 if operands == "s16" else 1
 
     @inline
     def row(block: Int64, rows: Int64, out: Int64, pixels: Int64, channels: Int64, left: Int64, right: Int64) -> None:
         kh, kw = field(block, Field.KERNEL_HEIGHT), field(block, Field.KERNEL_WIDTH)
-        tap, pixel = channels * field(block, Field.DILATION_WIDTH), channels * field(block, Field.STRIDE_WIDTH)
+        tap = size * channels * field(block, Field.DILATION_WIDTH)
+        pixel = size * channels * field(block, Field.STRIDE_WIDTH)
         weights, weight_bytes = field(block, Field.WEIGHTS), field(block, Field.GROUP_WEIGHTS)
         table, stride = field(block, Field.TABLE), field(block, Field.TABLE_STRIDE)
         for c in range(left, right, _LANES):
@@ -179,7 +182,7 @@ def _row(operands: str, kind: str, bits: int, shape: str) -> Callable[..., None]
                     kw,
                     tap,
                     pixel,
-                    c + x * pixel,
+                    size * c + x * pixel,
                     w,
                     weight_bytes,
                     table,
@@ -197,7 +200,7 @@ def _row(operands: str, kind: str, bits: int, shape: str) -> Callable[..., None]
                     kw,
                     tap,
                     pixel,
-                    c + x * pixel,
+                    size * c + x * pixel,
                     w,
                     weight_bytes,
                     table,
@@ -212,24 +215,36 @@ def _row(operands: str, kind: str, bits: int, shape: str) -> Callable[..., None]
     return row
 
 
-@inline
-def _pad(block: Int64, target: Int64, first: Int64, last: Int64) -> None:
-    code = load_uint8(field(block, Field.PADDING))
-    for i in range(first, last):
-        store_int8(target + i, code)
+def _pad(size: int) -> Callable[..., None]:
+    """Codes of `size` bytes from one place of a row to another."""
+    load, store = (load_int16, store_int16) if size == 2 else (load_uint8, store_int8)
+
+    @inline
+    def pad(block: Int64, target: Int64, first: Int64, last: Int64) -> None:
+        code = load(field(block, Field.PADDING))
+        for i in range(first, last):
+            store(target + size * i, code)
+
+    return pad
 
 
-@inline
-def _put_row(block: Int64, source: Int64, target: Int64) -> None:
+def _put_row(size: int) -> Callable[..., None]:
     """One row of the image, padded to the left and right, its channels repeated by the multiplier."""
-    channels, repeats = field(block, Field.OUT_CHANNELS), field(block, Field.EXTRA)
-    width, line = field(block, Field.WIDTH), field(block, Field.EXTRA_2) * channels
-    start = field(block, Field.PAD_LEFT) * channels
-    end = min(start + width * channels, line)
-    if repeats == 1:
-        _copy(target + start, source, end - start)
-    else:
-        for i in range(end - start):
-            store_int8(target + start + i, load_uint8(source + i // repeats))
-    _pad(block, target, 0, start)
-    _pad(block, target, end, line)
+    load, store = (load_int16, store_int16) if size == 2 else (load_uint8, store_int8)
+    pad = _pad(size)
+
+    @inline
+    def put_row(block: Int64, source: Int64, target: Int64) -> None:
+        channels, repeats = field(block, Field.OUT_CHANNELS), field(block, Field.EXTRA)
+        width, line = field(block, Field.WIDTH), field(block, Field.EXTRA_2) * channels
+        start = field(block, Field.PAD_LEFT) * channels
+        end = min(start + width * channels, line)
+        if repeats == 1:
+            _copy(target + size * start, source, size * (end - start))
+        else:
+            for i in range(end - start):
+                store(target + size * (start + i), load(source + size * (i // repeats)))
+        pad(block, target, 0, start)
+        pad(block, target, end, line)
+
+    return put_row

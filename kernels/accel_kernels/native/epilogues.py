@@ -20,7 +20,7 @@ Columns = Mapping[str, Value]
 
 @dataclass(frozen=True)
 class Epilogue:
-    """How a vector of int32 accumulators, bias included, becomes int32 codes.
+    """How a vector of int32 accumulators, bias included, becomes int32 codes; some kinds also take int64 ones.
 
     Attributes:
         fields: name and element type of each row of the table, after the bias.
@@ -110,10 +110,11 @@ def _clamped(e: Emitter, codes: Value, columns: Columns) -> Value:
 
 
 def rescaled(e: Emitter, accumulators: Value, columns: Columns) -> Value:
-    """int64: (wrap32(acc << left) * multiplier + addend + sign * sign_addend) >> right."""
+    """int64: (wrap32(acc << left) * multiplier + addend + sign * sign_addend) >> right; without << for 64-bit acc."""
     b, lanes = e.builder, accumulators.type.count
     wide = vector(I64, lanes)
-    moved = b.sext(b.shl(accumulators, columns["left"]), wide)
+    is_wide = accumulators.type.element == I64
+    moved = accumulators if is_wide else b.sext(b.shl(accumulators, columns["left"]), wide)
     product = b.add(b.mul(moved, b.sext(columns["multiplier"], wide)), columns["addend"])
     negative = b.icmp_signed("<", moved, e.constant(wide, 0))
     signed = b.select(negative, b.neg(columns["sign_addend"]), columns["sign_addend"])

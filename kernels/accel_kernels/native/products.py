@@ -71,7 +71,7 @@ class _Block:
         if self._operands != "s16":
             name = f"llvm.x86.avx512.vpdpbusd.{32 * self._tier.lanes}"
             return e.call(name, sums.type, [sums, group, weights])
-        return e.builder.add(sums, pair_products(e, group, weights))
+        return add_pairs(e, sums, group, weights)
 
     def _finish(
         self, e: Emitter, sums: list[Value], columns: Columns, out: Value, out_bytes: Value, valid: Value

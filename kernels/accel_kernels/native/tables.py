@@ -62,16 +62,18 @@ _DTYPES = {"i32": np.int32, "i64": np.int64, "f32": np.float32, "f64": np.float6
 
 
 def epilogue_table(
-    kind: str, bias: NDArray[np.int32], values: Mapping[str, NDArray[np.generic] | float], columns: int
+    kind: str, bias: NDArray[np.signedinteger], values: Mapping[str, NDArray[np.generic] | float], columns: int
 ) -> NDArray[np.int64]:
     """int64 [1 + fields, columns]: the parameters of an epilogue for [C] biases; columns past C are zero.
 
-    A row is columns * 8 bytes; numbers of 4 bytes lie side by side at its beginning.
+    A row is columns * 8 bytes; numbers of 4 bytes lie side by side at its beginning. Biases have the type of the
+    accumulators.
     """
     fields = (("bias", "i32"), *EPILOGUE_FIELDS[kind])
     table = np.zeros((len(fields), columns), np.int64)
     for row, (name, element) in enumerate(fields):
-        table[row].view(_DTYPES[element])[: len(bias)] = bias if name == "bias" else values[name]
+        is_bias = name == "bias"
+        table[row].view(bias.dtype if is_bias else _DTYPES[element])[: len(bias)] = bias if is_bias else values[name]
     return table
 
 

@@ -1,7 +1,7 @@
 """Convolutions that watch 32-bit lanes which cannot overflow, addition by addition.
 
-Variants are OPERANDS:EPILOGUE:BITS. As `convolve` with operands w8u and w8s, except that sums start with the bias and
-the extremes of every partial sum, in the order of the window, are recorded (`watching`). The caller proves that no
+Variants are OPERANDS:EPILOGUE:BITS. As `convolve` with operands w8u, w8s and s16, except that sums start with the bias
+and the extremes of every partial sum, in the order of the window, are recorded (`watching`). The caller proves that no
 partial sum leaves the accumulator.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from accel_kernels._types import Int64
-from accel_kernels.native.convolve import gather_wide, share
+from accel_kernels.native.convolve import gather_codes, gather_wide, share
 from accel_kernels.native.emit import I32, Emitter, Value, intrinsic, vector
 from accel_kernels.native.epilogues import EPILOGUES, load_columns, narrow
 from accel_kernels.native.fields import field, inline, input_address, output_address
@@ -70,7 +70,7 @@ def build(variant: str) -> Callable[..., None]:
     operands, kind, bits_text = variant.split(":")
     bits = int(bits_text)
     multiply = _multiply(kind, bits)
-    gather = gather_wide(signed=operands == "w8s")
+    gather = gather_codes(flips=False) if operands == "s16" else gather_wide(signed=operands == "w8s")
 
     def watch(block: Int64, arena: Int64, constants: Int64, scratch: Int64, part: Int64, parts: Int64) -> None:
         image, out = input_address(block, arena), output_address(block, arena)

@@ -1,7 +1,9 @@
-"""Depthwise convolutions that watch, as `watch` does. Variants are OPERANDS:EPILOGUE:BITS, operands u8 or s8.
+"""Depthwise convolutions that watch, as `watch` does. Variants are OPERANDS:EPILOGUE:BITS, operands u8, s8 or s16.
 
 Scratch memory holds, for one output pixel, the address of the pixel under each tap of its window; what lies outside the
-image is a pixel of zero points at PADDING. Weights are int32 [taps, channels padded to a vector], 16 bits of them used.
+image is a pixel of zero points at PADDING. With a channel multiplier, EXTRA, scratch memory also holds these pixels
+with their channels repeated, from byte EXTRA_2 on, EXTRA_3 bytes apart. Weights are int32 [taps, channels padded to a
+vector], 16 bits of them used.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +13,7 @@ from accel_kernels._types import Int64
 from accel_kernels.native.emit import I32, I64, Emitter, Value, intrinsic, vector
 from accel_kernels.native.epilogues import EPILOGUES, load_columns, narrow
 from accel_kernels.native.fields import field, inline, input_address, output_address
-from accel_kernels.native.memory import store_int64
+from accel_kernels.native.memory import load_int16, load_int64, load_uint8, store_int8, store_int16, store_int64
 from accel_kernels.native.products import add_pairs
 from accel_kernels.native.rows import load_wide, store_columns
 from accel_kernels.native.tables import Field
@@ -30,6 +32,7 @@ class _Pixel:
 
     def __init__(self, vectors: int, operands: str, kind: str, bits: int) -> None:
         self._vectors, self._operands, self._epilogue, self._bits = vectors, operands, EPILOGUES[kind], bits
+        self._size = int(operands[1:]) // 8
 
     def emit(self, e: Emitter, arguments: Sequence[Value]) -> None:
         pixels, taps, weights, weight_bytes, zero, table, stride, first, out, valid, record = arguments
@@ -39,11 +42,11 @@ class _Pixel:
         start = [column["bias"] for column in columns]
 
         def tap(index: Value, held: list[Value]) -> list[Value]:
-            source = e.add(e.load(e.add(pixels, e.multiply(index, 8)), I64), first)
+            source = e.add(e.load(e.add(pixels, e.multiply(index, 8)), I64), e.multiply(first, self._size))
             resting = e.add(e.add(weights, e.multiply(index, weight_bytes)), e.multiply(first, 4))
             sums, lows, highs = held[:count], held[count : 2 * count], held[2 * count :]
             for j in range(count):
-                codes = e.builder.sub(load_wide(e, e.add(source, j * LANES), self._operands), zeros)
+                codes = e.builder.sub(load_wide(e, e.add(source, j * LANES * self._size), self._operands), zeros)
                 weight = e.load(e.add(resting, 4 * j * LANES), vector(I32, LANES))
                 sums[j] = add_pairs(e, sums[j], codes, weight)
                 lows[j] = e.elementwise("smin", lows[j], sums[j])
@@ -55,6 +58,18 @@ class _Pixel:
         for j, total in enumerate(held[:count]):
             codes = narrow(e, self._epilogue.apply(e, total, columns[j]), self._bits)
             store_columns(e, codes, e.add(out, j * LANES * self._bits // 8), e.add(valid, -j * LANES))
+
+
+def _repeat(size: int) -> Callable[..., None]:
+    """Codes of `size` bytes, each `repeats` times."""
+    load, store = (load_int16, store_int16) if size == 2 else (load_uint8, store_int8)
+
+    @inline
+    def repeat(target: Int64, source: Int64, channels: Int64, repeats: Int64) -> None:
+        for i in range(channels):
+            store(target + size * i, load(source + size * (i // repeats)))
+
+    return repeat
 
 
 @inline
@@ -83,6 +98,7 @@ def build(variant: str) -> Callable[..., None]:
     many: Any = intrinsic(_ARGUMENTS, _Pixel(_MANY, operands, kind, bits).emit)
     one: Any = intrinsic(_ARGUMENTS, _Pixel(1, operands, kind, bits).emit)
     width = bits // 8
+    repeat = _repeat(2 if operands == "s16" else 1)
 
     def watch(block: Int64, arena: Int64, constants: Int64, scratch: Int64, part: Int64, parts: Int64) -> None:
         image, out = input_address(block, arena), output_address(block, arena)
@@ -94,11 +110,16 @@ def build(variant: str) -> Callable[..., None]:
             field(block, Field.TABLE_STRIDE),
             field(block, Field.ZERO_POINT),
         )
+        repeats = field(block, Field.EXTRA)
         record = scratch + field(block, Field.RECORD)
         lines = field(block, Field.IMAGES) * field(block, Field.OUT_HEIGHT)
         for line in range(lines * part // parts, lines * (part + 1) // parts):
             for ox in range(out_width):
                 _gather(block, image, line, ox, scratch)
+                for tap in range(taps if repeats > 1 else 0):
+                    expanded = scratch + field(block, Field.EXTRA_2) + tap * field(block, Field.EXTRA_3)
+                    repeat(expanded, load_int64(scratch + 8 * tap), channels, repeats)
+                    store_int64(scratch + 8 * tap, expanded)
                 target, c = out + (line * out_width + ox) * channels * width, 0
                 while c + _MANY * LANES <= channels:
                     o, left = target + c * width, channels - c
