@@ -1,6 +1,7 @@
 """Networks of well-known shapes with seeded random int8 weights: for measuring speed, not accuracy.
 
-`codes` is the type of activations (of 16 bits: with accumulators of 64, as TFLite's 16x8 has them); `same` pads as TFLite files can say it.
+`codes` is the type of activations (of 16 bits: with accumulators of 64, as TFLite's 16x8 has them); `same` pads as
+TFLite files can say it.
 """
 
 from math import prod
