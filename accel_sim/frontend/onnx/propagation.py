@@ -4,7 +4,7 @@
 2. The Add of a constant vector that alone reads such a result of MatMul is MatMul's bias.
 3. Operators that move values keep their operand's grid: first forward, for a result that no QuantizeLinear follows
    (DQ -> Slice -> Slice -> Q), then backward (Conv -> MaxPool -> Q rounds the pooled values alike). Relu too: zero lies
-   on every grid. Concat, Min and Max do where all operands share a grid.
+   on every grid. Concat, Min and Max do where all operands share a grid. A Resize that interpolates moves nothing.
 4. Integers that nobody states a grid for stand for themselves (scale 1).
 What is still a float then cannot run on integer hardware, and is a fault.
 """
@@ -22,7 +22,8 @@ from accel_sim.ir import Activation
 
 _SHAPING = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity"}
 _PICKING = {"Slice", "Split", "Pad", "MaxPool", "GlobalMaxPool", "Resize", "Upsample"}
-MOVING = _SHAPING | _PICKING | {"DepthToSpace", "SpaceToDepth"}
+_MOVING = _SHAPING | _PICKING | {"DepthToSpace", "SpaceToDepth"}
+_RESIZING = frozenset({"Resize", "Upsample"})
 _MERGING = frozenset({"Concat", "Min", "Max"})
 _SUMS = {"Conv", "ConvTranspose", "MatMul", "Gemm"}
 _FUSING = _SUMS | {"Add", "Sub", "Mul", "Concat", "MaxPool", "AveragePool"}
@@ -42,6 +43,12 @@ def propagate_grids(network: Network) -> None:
     network.faults += _arithmetic_on_codes(network)
     network.faults += _without_grid(network)
     network.faults += _read_as_floats(network)
+
+
+def moves(step: Step) -> bool:
+    """Whether every element of a step's results is one of its operand, unchanged."""
+    interpolates = step.operator in _RESIZING and step.node.attributes.get("mode", b"nearest") != b"nearest"
+    return step.operator in _MOVING and not interpolates
 
 
 def clamp_of(step: Step, network: Network) -> Activation:
@@ -149,7 +156,7 @@ def _inherited(step: Step, network: Network) -> FileGrid | None:
     operands = [n for n in step.inputs if n]
     if not operands:
         return None
-    if step.operator in MOVING or step.operator == "Relu":
+    if moves(step) or step.operator == "Relu":
         return network.grids.get(operands[0])
     if step.operator in _MERGING:
         grids = {network.grids.get(n) for n in operands}
@@ -159,7 +166,7 @@ def _inherited(step: Step, network: Network) -> FileGrid | None:
 
 def _backward(network: Network) -> None:
     for step in reversed(network.steps):
-        if step.operator not in MOVING | _MERGING:
+        if not moves(step) and step.operator not in _MERGING:
             continue
         grids = {network.grids[n] for n in step.outputs if n in network.grids}
         operands = [n for n in step.inputs if n] if step.operator in _MERGING else list(step.inputs[:1])
@@ -171,7 +178,7 @@ def _backward(network: Network) -> None:
 
 def _arithmetic_on_codes(network: Network) -> list[Fault]:
     rule = "an operator on integers without DequantizeLinear moves, picks or compares them"
-    allowed = MOVING | _MERGING | _INDEX_RESULTS | SHAPE_READERS | {"RequantShift"}
+    allowed = _MOVING | _MERGING | _INDEX_RESULTS | SHAPE_READERS | {"RequantShift"}
     return [Fault(s.where, s.operator, rule) for s in network.steps if s.on_codes and s.operator not in allowed]
 
 

@@ -31,7 +31,7 @@ import numpy as np
 from accel_sim.frontend.onnx.grids import FileGrid
 from accel_sim.frontend.onnx.model import RawNode
 from accel_sim.frontend.onnx.network import SHAPE_READERS, Network, Step
-from accel_sim.frontend.onnx.propagation import MOVING
+from accel_sim.frontend.onnx.propagation import moves
 
 _ZERO_POINT_ROUNDED = frozenset({"Add", "Sum", "Mul", "AveragePool"})
 _FLOAT_BETWEEN_TYPES = frozenset({"GlobalAveragePool", "Softmax"})  # there rounded otherwise
@@ -64,7 +64,7 @@ def _chosen(network: Network) -> set[str]:
         changes_type = step.operator in _FLOAT_BETWEEN_TYPES and len(ends) == 1
         if changes_type or step.operator in _ZERO_POINT_ROUNDED:
             chosen |= ends
-        elif step.operator in MOVING | _FLOAT_BETWEEN_TYPES:
+        elif moves(step) or step.operator in _FLOAT_BETWEEN_TYPES:
             together.append(ends)
     while grown := [e for e in together if e & chosen and not e <= chosen]:
         chosen.update(*grown)
