@@ -1,5 +1,6 @@
 """Quantization grids as ONNX states them: a scale, a zero point and an axis of the file."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +63,11 @@ class FileGrid:
         """DequantizeLinear: f32((q - z) * s)."""
         scale, zero = self._shaped(codes.ndim)
         return (codes.astype(np.int64) - zero).astype(np.float32) * scale.astype(np.float32)
+
+    def holds(self, numbers: Sequence[float]) -> bool:
+        """Whether every number, as float32, is that of a code of a per-tensor grid."""
+        values = np.array(numbers, np.float32)
+        return not numbers or (self.axis is None and np.array_equal(self.dequantize(self.quantize(values)), values))
 
     def _shaped(self, rank: int) -> tuple[Array, Array]:
         shape = [1] * rank

@@ -4,7 +4,8 @@
 2. The Add of a constant vector that alone reads such a result of MatMul is MatMul's bias.
 3. Operators that move values keep their operand's grid: first forward, for a result that no QuantizeLinear follows
    (DQ -> Slice -> Slice -> Q), then backward (Conv -> MaxPool -> Q rounds the pooled values alike). Relu too: zero lies
-   on every grid. Concat, Min and Max do where all operands share a grid. A Resize that interpolates moves nothing.
+   on every grid. Concat, Min and Max do where all operands share a grid. A Resize that interpolates moves nothing, and
+   what a Pad fills with, or a fused clamp bounds by, must lie on the operand's grid for the result to lie there.
 4. Integers that nobody states a grid for stand for themselves (scale 1).
 What is still a float then cannot run on integer hardware, and is a fault.
 """
@@ -156,12 +157,29 @@ def _inherited(step: Step, network: Network) -> FileGrid | None:
     operands = [n for n in step.inputs if n]
     if not operands:
         return None
-    if moves(step) or step.operator == "Relu":
-        return network.grids.get(operands[0])
-    if step.operator in _MERGING:
-        grids = {network.grids.get(n) for n in operands}
-        return grids.pop() if len(grids) == 1 else None
-    return None
+    if not moves(step) and step.operator not in {"Relu", *_MERGING}:
+        return None
+    grids = {network.grids.get(n) for n in (operands if step.operator in _MERGING else operands[:1])}
+    grid = grids.pop() if len(grids) == 1 else None
+    return grid if grid is None or step.on_codes or grid.holds(_added(step, network)) else None
+
+
+def _added(step: Step, network: Network) -> list[float]:
+    """Real numbers that may be in a step's result without being in its operand."""
+    assert isinstance(step.activation.high, float)
+    bounds = [b for b in (step.activation.low, step.activation.high) if math.isfinite(b)]
+    view = NodeView(step.node, network.constants)
+    if step.operator != "Pad" or view.node.attributes.get("mode", b"constant") != b"constant":
+        return bounds
+    try:
+        filling = view.array(2) if view.given(2) else np.array(view.real("value", 0.0))
+    except NodeFault:
+        return bounds  # its own translation reports it
+    if filling.dtype.kind not in "fiu":
+        return bounds
+    if view.given(2) and view.name(2) in network.grids:
+        filling = network.grids[view.name(2)].dequantize(filling)
+    return [*bounds, *(float(v) for v in filling.ravel()[:1])]
 
 
 def _backward(network: Network) -> None:
