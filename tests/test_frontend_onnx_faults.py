@@ -147,6 +147,41 @@ def test_unquantized_middle_names_the_cure():
     assert "put QuantizeLinear and DequantizeLinear behind this node" in message
 
 
+def interpolated(model: ModelBuilder, x: str) -> str:
+    """Grids do not pass through an interpolation, from neither side."""
+    scales = model.constant(np.array([1, 1, 2, 2], F))
+    return model.node("Resize", [model.node("Tanh", [x]), "", scales], mode="linear")
+
+
+def padded(model: ModelBuilder, x: str) -> str:
+    """The filling lies between two codes."""
+    pads = model.constant(np.array([0, 0, 1, 1, 0, 0, 1, 1]))
+    return model.node("Sigmoid", [model.node("Pad", [x, pads, model.constant(F(0.37))])])
+
+
+def clipped(model: ModelBuilder, x: str) -> str:
+    """The bound that is fused lies between two codes."""
+    pooled = model.node("MaxPool", [x], kernel_shape=[2, 2])
+    return model.node("Sigmoid", [model.node("Clip", [pooled, model.constant(F(0)), model.constant(F(0.37))])])
+
+
+@pytest.mark.parametrize("part", [interpolated, padded, clipped], ids=lambda p: p.__name__)
+def test_a_grid_is_handed_on_only_where_values_lie_on_it(part):
+    model = ModelBuilder(13)
+    x = model.quantized_input("x", np.zeros((1, 2, 4, 4), np.uint8), GRID)
+    model.quantized_output(part(model, x), GRID)
+    assert "a result inside an integer network is quantized before it is used" in faults(model)
+
+
+def test_a_filling_on_the_grid_is_handed_on():
+    model = ModelBuilder(13)
+    x = model.quantized_input("x", np.zeros((1, 2, 4, 4), np.uint8), GRID)
+    pads = model.constant(np.array([0, 0, 1, 1, 0, 0, 1, 1]))
+    filling = model.constant(F(GRID.scale * F(7)))
+    model.quantized_output(model.node("Sigmoid", [model.node("Pad", [x, pads, filling])]), GRID)
+    assert load_onnx(model.serialize(), "good").outputs == ("y",)
+
+
 def test_a_value_on_two_grids():
     model = ModelBuilder(13)
     x = model.quantized_input("x", np.zeros((1, 2, 4, 4), np.uint8), GRID)

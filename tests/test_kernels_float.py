@@ -62,7 +62,7 @@ def test_means(order: SumOrder, rng: np.random.Generator) -> None:
 def test_average_pool(rng: np.random.Generator) -> None:
     s, size = scale(rng), int(rng.integers(1, 9))
     inside, offset = (5, 0) if rng.integers(2) else (0, 5)
-    recipe = FloatAverage(s, 3, fine(s, rng), inside, *LIMITS, offset)
+    recipe = FloatAverage(s, 3, fine(s, rng), inside, *LIMITS, offset, columns=size * int(rng.integers(2)))
     x = codes(rng, (1, size, size, 3), "uint8", extreme=tied(rng))
     layout = Layout()
     y = layout.result("y", (1, 1, 1, 3), "int32")

@@ -26,6 +26,7 @@ from accel_sim.ir import (
     TransposeConv2D,
 )
 from accel_sim.numerics.elementwise import BinaryKind
+from accel_sim.numerics.pooling import FloatAverage
 from accel_sim.numerics.profiles import PROFILES, Arithmetic, UnsupportedByProfileError
 from accel_sim.numerics.softmax import RealSoftmax
 from accel_sim.program import (
@@ -106,7 +107,7 @@ def test_average_pool(profile: str, rng: np.random.Generator) -> None:
     pads = [int(rng.integers(0, k)) for k in (kernel[0], kernel[0], kernel[1], kernel[1])]
     include = bool(rng.integers(2))
     op = AveragePool2D(kernel, strides, Padding2D(*pads), include, [Activation(), RELU][rng.integers(2)])
-    recipe = derive_average_pool(PROFILES[profile], op, x_q, y_q)
+    recipe = derive_average_pool(PROFILES[profile], op, x_q, y_q, (n, h, w, c))
     x = codes(rng, (n, h, w, c), storage(x_q), extreme=tied(rng))
     oh, ow = (
         (h + pads[0] + pads[1] - kernel[0]) // strides[0] + 1,
@@ -118,15 +119,18 @@ def test_average_pool(profile: str, rng: np.random.Generator) -> None:
     command = PoolAverage("l", "op", layout.input("x", x), y, window, pads[1], pads[3], include, zero, recipe)
     written = layout.result_of(command, y)
     for i, oy, ox in product(range(n), range(oh), range(ow)):
-        valid = []
+        valid, outside = [], 0
         for ky, kx in product(range(kernel[0]), range(kernel[1])):
             iy, ix = oy * strides[0] + ky - pads[0], ox * strides[1] + kx - pads[2]
             if 0 <= iy < h and 0 <= ix < w:
                 valid.append(relative(x[i, iy, ix]))
             elif include and iy < h + pads[1] and ix < w + pads[3]:
                 valid.append(np.full(c, zero, np.int64))
+            elif isinstance(recipe, FloatAverage) and recipe.columns:
+                valid.append(np.full(c, zero, np.int64))
+                outside += 1
         elements = np.stack(valid, axis=-1)
-        counts = np.full(c, len(valid))
+        counts = np.full(c, len(valid) - outside)
         np.testing.assert_array_equal(written[i, oy, ox], recipe.apply(elements, counts))
 
 

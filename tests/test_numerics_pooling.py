@@ -24,11 +24,12 @@ from accel_sim.numerics import (
 )
 
 POOL = AveragePool2D((2, 2))
+IMAGE = (1, 4, 4, 3)
 CODES = st.lists(st.integers(-128, 127), min_size=1, max_size=9)
 
 
 def average(profile, x, y, codes, op=POOL):
-    recipe = derive_average_pool(profile, op, x, y)
+    recipe = derive_average_pool(profile, op, x, y, IMAGE)
     return int(recipe.apply(np.array([codes]), np.array([len(codes)]))[0])
 
 
@@ -82,7 +83,7 @@ def test_every_profile_is_near_the_mean(profile, codes):
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=lambda p: p.name)
 def test_averages_count_only_valid_elements_and_clamp(profile):
     q = QuantParams.per_tensor(0.5, -5)
-    recipe = derive_average_pool(profile, AveragePool2D((2, 2), activation=RELU), q, q)
+    recipe = derive_average_pool(profile, AveragePool2D((2, 2), activation=RELU), q, q, IMAGE)
     window, count = np.array([[10, 20, 0, 0], [-100, -50, -60, -70]]), np.array([2, 4])
     assert recipe.apply(window, count).tolist() == [15, -5]
     assert recipe.apply(window.astype(object), count.astype(object)).tolist() == [15, -5]
@@ -93,9 +94,9 @@ def test_profiles_that_average_codes_say_so(profile):
     x, y = QuantParams.per_tensor(0.5), QuantParams.per_tensor(0.25)
     if needs_equal_grids(profile, POOL):
         with pytest.raises(UnsupportedByProfileError, match="one grid"):
-            derive_average_pool(profile, POOL, x, y)
+            derive_average_pool(profile, POOL, x, y, IMAGE)
     else:
-        derive_average_pool(profile, POOL, x, y)
+        derive_average_pool(profile, POOL, x, y, IMAGE)
 
 
 @pytest.mark.parametrize(

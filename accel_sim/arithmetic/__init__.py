@@ -3,7 +3,11 @@
 from accel_sim.arithmetic.boundary import activation_bounds, dequantize, pad_code, quantize_real
 from accel_sim.arithmetic.derive_elementwise import derive_elementwise
 from accel_sim.arithmetic.derive_float_convolution import derive_float_transpose_convolution
-from accel_sim.arithmetic.derive_pooling import ReductionLayout, derive_average_pool, derive_mean
+from accel_sim.arithmetic.derive_pooling import (
+    ReductionLayout,
+    derive_average_pool,
+    derive_mean,
+)
 from accel_sim.arithmetic.derive_requantization import (
     AccumulatorKind,
     derive_requantization,

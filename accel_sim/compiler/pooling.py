@@ -27,7 +27,7 @@ def lower_average_pool(site: Site) -> None:
     equal = needs_equal_grids(site.profile, op)
     x = site.on_grid_of(tensor, y) if equal else site.operand(tensor)
     grid = site.grid(y) if equal else site.grid(tensor)
-    recipe = derive_average_pool(site.profile, op, grid, site.grid(y))
+    recipe = derive_average_pool(site.profile, op, grid, site.grid(y), x.shape)
     padding = op.padding
     window = Window(op.kernel, op.strides, (1, 1), padding.top, padding.left)
     include = op.count_include_pad

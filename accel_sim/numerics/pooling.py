@@ -28,7 +28,8 @@ class AverageRecipe:
         """Codes [...] from windows [..., n] whose first `count` elements are valid, in row-major order of the window.
 
         Elements past the valid ones are 0 and do not count. With count_include_pad the caller passes input zero points
-        for the padding and the full count. int64 for an integer array, Python ints for Python ints.
+        for the padding and the full count. A FloatAverage by columns takes whole windows, with input zero points where
+        no pixel is. int64 for an integer array, Python ints for Python ints.
         """
         codes = self._codes(window.astype(np.int64) if is_int64(window) else window, unbounded(count))
         return codes.astype(np.int64) if is_int64(window) else unbounded(codes)
@@ -70,9 +71,13 @@ class ReciprocalAverage(AverageRecipe):
 
 @dataclass(frozen=True)
 class FloatAverage(AverageRecipe):
-    """ONNX Runtime QLinearAveragePool: f32 dequantize, sequential f32 sum, / count, rint(f32(y / so) + zo).
+    """ONNX Runtime QLinearAveragePool: f32 dequantize, f32 sum, / count, rint(f32(y / so) + zo).
 
     AveragePool left in float has zero_point 0, limits without the zero point, and adds it as `offset`: to the integer.
+
+    Attributes:
+        columns: 0: one addition after the other in row-major order. Otherwise the window's columns: each is added up
+            from the top, then their sums from the left (MLAS).
     """
 
     input_scale: float
@@ -82,13 +87,17 @@ class FloatAverage(AverageRecipe):
     low: int
     high: int
     offset: int = 0
+    columns: int = 0
 
     def _codes(self, window: Integers, count: Integers) -> Integers:
         counts = as_int64(count)
         real = dequantize_float32(as_int64(window), self.input_scale, self.input_zero_point)
-        total = np.zeros(real.shape[:-1], np.float32)
-        for i in range(real.shape[-1]):
-            total = np.where(i < counts, total + real[..., i], total)
+        if self.columns:
+            rows = real.reshape(*real.shape[:-1], -1, self.columns)
+            real = _one_by_one([rows[..., i, :] for i in range(rows.shape[-2])])
+        else:
+            real = np.where(np.arange(real.shape[-1]) < counts[..., None], real, np.float32(0))
+        total = _one_by_one([real[..., i] for i in range(real.shape[-1])])
         average = total / counts.astype(np.float32)
         multiple = average / np.float32(self.scale) + np.float32(self.zero_point)
         return np.clip(np.rint(multiple), self.low, self.high).astype(np.int64) + self.offset
@@ -202,6 +211,14 @@ class FloatMean(MeanRecipe):
         for i, row in enumerate(x.reshape(-1, self.row)):
             total = total + _packet_sum(row, -((i * kept + j) * self.row) % 4)
         return total
+
+
+def _one_by_one(terms: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """float32 sums, element by element, in the order of the list."""
+    total = np.zeros(terms[0].shape, np.float32)
+    for term in terms:
+        total = total + term
+    return total
 
 
 def _sequential_sum(x: NDArray[np.float32]) -> np.float32:

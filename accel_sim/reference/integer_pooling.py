@@ -12,6 +12,7 @@ from accel_sim.arithmetic import (
     softmax_grid,
 )
 from accel_sim.ir import AveragePool2D, GlobalAveragePool2D, MaxPool2D, Mean, Softmax
+from accel_sim.numerics import FloatAverage
 from accel_sim.reference.geometry import pad_image, windows
 from accel_sim.reference.integer_context import Codes, Site, requantized
 
@@ -31,13 +32,16 @@ def average_pool_2d(site: Site, op: AveragePool2D) -> Codes:
     """Averages of the pixels inside the image, or inside image and padding with count_include_pad."""
     same = needs_equal_grids(site.profile, op)
     x, q = (site.on_result_grid(0), site.result_grid) if same else (site.codes(0), site.grid(0))
-    recipe = derive_average_pool(site.profile, op, q, site.result_grid)
-    padded = pad_image(x, op.padding, q.zero_point[0] if op.count_include_pad else 0)
+    recipe = derive_average_pool(site.profile, op, q, site.result_grid, x.shape)
+    whole = isinstance(recipe, FloatAverage) and recipe.columns > 0
+    padded = pad_image(x, op.padding, q.zero_point[0] if whole or op.count_include_pad else 0)
     window = _flattened(windows(padded, op.kernel, op.strides, (1, 1)))
     inside = pad_image(np.full((1, *x.shape[1:3], 1), fill_value=True), op.padding, op.count_include_pad)
     valid = np.broadcast_to(_flattened(windows(inside, op.kernel, op.strides, (1, 1))), window.shape)
-    first = np.argsort(~valid, axis=-1, kind="stable")  # the valid elements, in their order, before the others
-    codes: Codes = recipe.apply(np.take_along_axis(window, first, -1), valid.sum(axis=-1))
+    if not whole:
+        first = np.argsort(~valid, axis=-1, kind="stable")  # the valid elements, in their order, before the others
+        window = np.take_along_axis(window, first, -1)
+    codes: Codes = recipe.apply(window, valid.sum(axis=-1))
     return codes
 
 

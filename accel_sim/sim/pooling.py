@@ -132,12 +132,24 @@ def _prepare_float_average(command: PoolAverage, recipe: FloatAverage, geometry:
     def bind(memory: Memory, record: Record) -> Run:
         image = memory.view(command.input).reshape(-1)
         codes = memory.view(command.output_to).reshape(pixels, channels)
-        sums = memory.scratch(Scratch.ACCUMULATORS, (channels,), np.float32)
+        sums = memory.scratch(Scratch.ACCUMULATORS, (2, channels), np.float32)
         return lambda: pool_average.average_float32(
-            image, geometry, input_scale, input_zero, counts, scale, zero_point, low, high, recipe.offset, sums, codes
+            image,
+            geometry,
+            input_scale,
+            input_zero,
+            counts,
+            scale,
+            zero_point,
+            low,
+            high,
+            recipe.offset,
+            int(recipe.columns > 0),
+            sums,
+            codes,
         )
 
-    return Operation(bind, {Scratch.ACCUMULATORS: channels * 4})
+    return Operation(bind, {Scratch.ACCUMULATORS: 2 * channels * 4})
 
 
 @singledispatch

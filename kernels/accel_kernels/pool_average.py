@@ -121,13 +121,15 @@ def average_float32(
     low: Float32,
     high: Float32,
     offset: Int64,
+    by_columns: Int64,
     sums: Array,
     codes: Array,
 ) -> None:
     """codes[p, c] = clamp(rint(f32(f32(sum / n) / scale) + zero_point), low, high) + offset.
 
     The sum is float32, one dequantized code f32(f32(x - input_zero) * input_scale) after the other in row-major order;
-    padding that counts adds 0. counts: int64 [pixels]. sums: float32 [C], scratch.
+    by columns, each column from the top, then their sums from the left. Padding that counts adds 0.
+    counts: int64 [pixels]. sums: float32 [2, C], scratch.
     """
     height, width, channels = geometry[0], geometry[1], geometry[2]
     out_height, out_width, kh, kw, sh, sw = (
@@ -145,13 +147,18 @@ def average_float32(
         plane = pixel // (out_width * out_height) * height
         sums[:] = np.float32(0)
         for tap in range(kh * kw):
-            y, x = y0 + tap // kw * dh, x0 + tap % kw * dw
+            ky, kx = (tap % kh, tap // kh) if by_columns else (tap // kw, tap % kw)
+            y, x = y0 + ky * dh, x0 + kx * dw
             if 0 <= y < height and 0 <= x < width:
                 source = ((plane + y) * width + x) * channels
-                _add_dequantized(image[source : source + channels], input_scale, input_zero, sums)
+                _add_dequantized(image[source : source + channels], input_scale, input_zero, sums[0])
+            if by_columns and ky == kh - 1:
+                for c in range(channels):
+                    sums[1, c] += sums[0, c]
+                    sums[0, c] = np.float32(0)
         count = np.float32(counts[pixel])
         for c in range(channels):
-            multiple = sums[c] / count / scale + zero_point
+            multiple = (sums[1, c] if by_columns else sums[0, c]) / count / scale + zero_point
             codes[pixel, c] = np.int64(min(max(np.rint(multiple), low), high)) + offset
 
 

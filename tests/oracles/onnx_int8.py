@@ -17,7 +17,7 @@ from oracles.onnx_models import QDQ_GENERATORS, Case
 # They name their types themselves, or give indices.
 OPERATORS = tuple(n for n in QDQ_GENERATORS if not n.startswith(("Requantize", "ArgMax")))
 Value = tuple[str, Grid]
-SHAPE = (1, 16, 4, 5)  # ONNX Runtime adds up windows of 16 channels pixel by pixel
+SHAPES = ((1, 16, 4, 5), (1, 5, 4, 7))  # float windows of 16 channels are added up pixel by pixel, of 5 by columns
 
 
 class SignedDraw(Draw):
@@ -48,13 +48,13 @@ class _Chain(ModelBuilder):
 
     def __init__(self, draw: Draw) -> None:
         super().__init__(13, float_ends=True)
-        self.draw = draw
+        self.draw, self.shape = draw, draw.pick(SHAPES)
         self.fresh: list[Value] = []
         self.read: list[Value] = []
         self.unshared: set[str] = set()
         for index in range(draw.integer(1, 2)):
             grid = draw.grid()
-            self.fresh.append((self.quantized_input(f"x{index}", draw.codes(grid, SHAPE), grid), grid))
+            self.fresh.append((self.quantized_input(f"x{index}", draw.codes(grid, self.shape), grid), grid))
         for _ in range(draw.integer(2, 6)):
             self._step()
         for index, (value, grid) in enumerate(self.fresh):
@@ -81,7 +81,7 @@ class _Chain(ModelBuilder):
         operator = self.draw.pick(("Add", "Add", "Mul", "Concat", "GlobalAveragePool"))
         near = self._near(grid)
         if operator == "Concat":
-            self._convolution(*self._quantized(self.node("Concat", [left, right], axis=1), near), channels=32)
+            self._convolution(*self._quantized(self.node("Concat", [left, right], axis=1), near), joined=2)
             return
         if operator == "GlobalAveragePool":
             right = self._quantized(self.node(operator, [right]), self.draw.grid(scale=float(near.scale)))[0]
@@ -90,9 +90,9 @@ class _Chain(ModelBuilder):
             near = near._replace(scale=np.float32(grid.scale * grid.scale * 20))
         self.fresh.append(self._quantized(self.node(operator, [left, right]), near))
 
-    def _convolution(self, value: str, grid: Grid, channels: int = 16) -> None:
+    def _convolution(self, value: str, grid: Grid, joined: int = 1) -> None:
         weights = Grid(np.float32(2.0**-6), 0, INT8)
-        codes = self.draw.codes(weights, (16, channels, 1, 1))
+        codes = self.draw.codes(weights, (self.shape[1], joined * self.shape[1], 1, 1))
         made = self.node("Conv", [value, self.quantized_constant(codes, weights)])
         self.fresh.append(self._quantized(made, self._near(grid)))
         self.unshared.add(self.fresh[-1][0])

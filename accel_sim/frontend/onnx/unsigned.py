@@ -18,9 +18,8 @@ codes come out either way. (GlobalAveragePool and Softmax are concerned where th
 called N in the file is then `N/uint8`; a tensor called N always holds the file's own codes. Inputs and outputs keep the
 file's int8: a Requantize, an exact shift of codes by 128, stands beside them.
 
-What is left in float here and in ONNX Runtime is summed in its order, but for two things, where a near tie can go the
-other way: Conv, MatMul and Gemm beside a value that stays int8 (exact sums here), and AveragePool between types of
-channels that are no multiple of 16 (one pixel after the other here).
+What is left in float here and in ONNX Runtime is summed in its order (on processors with AVX-512), but for Conv, MatMul
+and Gemm beside a value that stays int8: their sums are exact here, and a near tie can go the other way.
 """
 
 from collections import Counter

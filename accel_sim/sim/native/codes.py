@@ -220,6 +220,8 @@ def _average_numbers(recipe: AverageRecipe) -> tuple[str, dict[str, float]] | No
         return "truncating", {"low": recipe.low, "high": recipe.high}
     if isinstance(recipe, ReciprocalAverage):
         return "reciprocal", {"low": recipe.low, "high": recipe.high, "zero_point": recipe.zero_point}
+    if isinstance(recipe, FloatAverage) and recipe.columns:
+        return None
     if isinstance(recipe, FloatAverage) and max(abs(recipe.low), abs(recipe.high)) < _MOST_IN_FLOAT:
         names = ("input_scale", "scale", "zero_point", "low", "high", "offset")
         return "float32", {**{name: getattr(recipe, name) for name in names}, "input_zero": recipe.input_zero_point}

@@ -6,6 +6,8 @@ from accel_sim.frontend.onnx.operators.windows import pair, read_window
 from accel_sim.frontend.onnx.view import NodeFault, in_ranks
 from accel_sim.ir import AveragePool2D, GlobalAveragePool2D, MaxPool2D, Mean, Padding2D
 
+_BLOCK = 16  # channels that ONNX Runtime pools together (NCHWc, with AVX-512)
+
 
 def max_pool(op: Operation) -> None:
     """MaxPool; what it picks is requantized behind it where its result has another grid."""
@@ -23,11 +25,13 @@ def global_max_pool(op: Operation) -> None:
 def average_pool(op: Operation) -> None:
     """AveragePool, QLinearAveragePool; over the whole image it is the global one, as in ONNX Runtime's arithmetic.
 
-    Between int8 and uint8 it is none of both but a float operator, which adds up in another order than the global one.
+    Between int8 and uint8 it is none of both but a float operator, which adds up 16 channels and multiples in another
+    order than the global one.
     """
     window = read_window(op, pair(op, "kernel_shape"), pooling=True)
     whole = window.kernel == op.shape(0)[2:] and window.padding == Padding2D()
-    if whole and op.activation.is_identity and not _changes_type(op):
+    in_blocks = _changes_type(op) and op.shape(0)[1] % _BLOCK == 0
+    if whole and op.activation.is_identity and not in_blocks:
         global_average_pool(op)
         return
     if window.hangs_over and op.flag("count_include_pad") and not op.is_integer:
