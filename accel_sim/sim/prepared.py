@@ -17,6 +17,7 @@ from accel_sim.sim import convolution, elementwise, matrix_product, movement, po
 from accel_sim.sim.layers import CommandReport, layer_results
 from accel_sim.sim.memory import Bytes, Constants, Memory, Scratch
 from accel_sim.sim.native import codes, matrices, others
+from accel_sim.sim.native import elementwise as native_elementwise
 from accel_sim.sim.native.runner import NativeProgram, NativeRunner, available
 from accel_sim.sim.native.step import NativeStep, lower
 from accel_sim.sim.preparation import Context, Operation, Record, Run, prepare
@@ -34,6 +35,7 @@ EXECUTORS = (
     tables,
     codes,
     matrices,
+    native_elementwise,
     others,
 )
 """The modules whose import registers how commands are prepared, or lowered to native steps."""

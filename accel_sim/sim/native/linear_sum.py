@@ -25,7 +25,7 @@ _MOST_BITS = 30
 
 @lru_cache(maxsize=256)
 def linear_sum(recipe: ElementwiseRecipe, a_dtype: str, b_dtype: str) -> Mapping[str, int] | None:
-    """The parameters of the form (`SUM_FIELDS["linear"]`); None where it does not hold for every pair of codes."""
+    """The parameters of the form (`BINARY_FIELDS["linear"]`); None where it does not hold for every pair of codes."""
     slopes = _slopes(recipe)
     if slopes is None:
         return None

@@ -44,7 +44,17 @@ _OPERAND = (
     ("sign_addend", "i64"),
 )
 _OPERANDS = tuple((f"{operand}_{name}", element) for operand in "ab" for name, element in _OPERAND)
-SUM_FIELDS: Mapping[str, tuple[tuple[str, str], ...]] = {
+
+
+def _floats(*names: str) -> tuple[tuple[str, str], ...]:
+    return tuple((name, "f32") for name in names)
+
+
+_REAL = (
+    *_floats("a_scale", "b_scale", "clip_low", "clip_high", "scale", "low", "high"),
+    *((name, "i32") for name in ("a_zero", "b_zero", "zero_point")),
+)
+BINARY_FIELDS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "float32": tuple((name, "f32") for name in ("a_ratio", "b_ratio", "constant", "low", "high")),
     "sum": _OPERANDS,
     "difference": _OPERANDS,
@@ -55,8 +65,14 @@ SUM_FIELDS: Mapping[str, tuple[tuple[str, str], ...]] = {
             *("zero_point", "low", "high"),
         )
     ),
+    "float64": tuple((name, "f64") for name in ("a_factor", "b_factor", "constant", "low", "high", "zero_point")),
+    "product": (("a_zero", "i32"), ("b_zero", "i32")),
+    "float_product": (("a_zero", "i32"), ("b_zero", "i32"), *_floats("ratio", "zero_point", "low", "high")),
+    "minimum": (),
+    "maximum": (),
+    **{f"real_{name}": _REAL for name in ("add", "subtract", "multiply", "minimum", "maximum")},
 }
-"""Form of a sum -> (name, element) of its parameters."""
+"""Form of a function of two operands -> (name, element) of its parameters."""
 
 _DTYPES = {"i32": np.int32, "i64": np.int64, "f32": np.float32, "f64": np.float64}
 
