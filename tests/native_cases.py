@@ -18,7 +18,7 @@ from accel_sim.numerics.requantization import (
     Rounding,
     ShiftRequantization,
 )
-from accel_sim.program import Command, Convolve, Program, Tiling, Window
+from accel_sim.program import Command, Convolve, Operand, Program, Tiling, TransposeConvolve, Window
 from accel_sim.sim.memory import aligned, constant_image
 from accel_sim.sim.native.rational import float64_rescaling
 from accel_sim.sim.native.step import NativeStep, lower
@@ -188,6 +188,58 @@ def convolution(
     )  # fmt: skip
     relative_w = w.astype(np.int64) - np.array(w_zero).reshape(-1, 1, 1, 1)
     return Case(layout, command, _convolve(x.astype(np.int64) - x_zero, relative_w, bias, window, groups, hw)), recipe
+
+
+def transposed(
+    rng: np.random.Generator, draw: Draw | None, *, x_type: str | None = None
+) -> tuple[Case, Requantization | None]:
+    """A transposed convolution, whose windows may leave the image on all sides and miss outputs."""
+    extreme = tied(rng)
+    x_type = x_type or str(rng.choice(["int8", "uint8"]))
+    w_type = "int8" if x_type == "int16" else str(rng.choice(["int8", "int8", "uint8"]))
+    groups, inputs, outputs = _groups(rng, depthwise=bool(rng.random() < 0.1))
+    shape = (int(rng.integers(1, 3)), *(int(v) for v in rng.choice([1, 2, 3, 5, 8], 2)), groups * inputs)
+    kernel, strides = (tuple(int(v) for v in rng.integers(1, top, 2)) for top in (5, 4))
+    dilations = (1, 1) if rng.random() < 0.7 else (2, int(rng.integers(1, 4)))
+    pads = tuple(int(rng.integers(0, k)) for k in kernel)
+    window = Window(kernel, strides, dilations, *pads)
+    full = [(shape[1 + i] - 1) * strides[i] + (kernel[i] - 1) * dilations[i] + 1 - pads[i] for i in range(2)]
+    hw = max(1, full[0] - int(rng.integers(0, 2))), max(1, full[1] + int(rng.integers(-1, 3)))
+    x = codes(rng, shape, x_type, extreme=extreme)
+    w = codes(rng, (outputs, *kernel, inputs), w_type, extreme=extreme)
+    bias = rng.integers(-(1 << 31), 1 << 31, outputs).astype(np.int32) >> (0 if extreme else 16)
+    x_zero = 0 if x_type == "int16" else int(codes(rng, (), x_type))
+    w_zero = (0,) if w_type == "int8" else tuple(codes(rng, (outputs,), w_type).tolist())
+    y_type = "int32" if draw is None else x_type
+    recipe = None if draw is None else draw(rng, outputs, y_type, tied(rng))
+    layout = Layout()
+    y = layout.result("y", (shape[0], *hw, outputs), y_type)
+    command = TransposeConvolve(
+        "layer", "op", layout.input("x", x), layout.constant("w", w), layout.constant("b", bias), y, window, groups,
+        x_zero, w_zero, False, recipe, Tiling(1, 1, 1),
+    )  # fmt: skip
+    sums = _scatter(x.astype(np.int64) - x_zero, w.astype(np.int64) - np.array(w_zero).reshape(-1, 1, 1, 1), groups, y)
+    return Case(layout, command, sums(window) + bias.astype(np.int64)), recipe
+
+
+def _scatter(x: np.ndarray, w: np.ndarray, groups: int, y: Operand) -> Callable[[Window], np.ndarray]:
+    """What input pixels scatter to the outputs, as the loop nest of `TransposeConvolve` has it."""
+
+    def sums(window: Window) -> np.ndarray:
+        total = np.zeros(y.shape, np.int64)
+        (n, height, width, _), (outputs, kh, kw, inputs) = x.shape, w.shape
+        for iy, ix, ky, kx in product(range(height), range(width), range(kh), range(kw)):
+            oy = iy * window.strides[0] + ky * window.dilations[0] - window.pad_top
+            ox = ix * window.strides[1] + kx * window.dilations[1] - window.pad_left
+            if 0 <= oy < y.shape[1] and 0 <= ox < y.shape[2]:
+                pixel, tap = (
+                    x[:, iy, ix].reshape(n, groups, inputs),
+                    w[:, ky, kx].reshape(groups, outputs // groups, inputs),
+                )
+                total[:, oy, ox] += np.einsum("ngi,goi->ngo", pixel, tap).reshape(n, outputs)
+        return total
+
+    return sums
 
 
 def _groups(rng: np.random.Generator, *, depthwise: bool) -> tuple[int, int, int]:

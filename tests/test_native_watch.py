@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from native_cases import RECIPES, Case, convolution
+from native_cases import RECIPES, Case, convolution, transposed
 from one_command import HARDWARE, random_cases
 
 from accel_sim.sim import prepared
@@ -40,6 +40,11 @@ def test_codes_of_16_bits(depthwise: bool, rng: np.random.Generator) -> None:
     wide = bool(rng.random() < 0.5)
     case, _ = convolution(rng, RECIPES["double rounding"], depthwise=depthwise, x_type="int16", wide=wide)
     compare(case)
+
+
+@random_cases(12)
+def test_transposed_convolutions(rng: np.random.Generator) -> None:
+    compare(transposed(rng, RECIPES["double rounding"], x_type="int8")[0])
 
 
 def compare(case: Case) -> None:

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_kernels.native.tables import Field, epilogue_table
-from accel_sim.program import Convolve
+from accel_kernels.native.tier import tier
+from accel_sim.program import Convolve, TransposeConvolve
 from accel_sim.sim.memory import Array
 from accel_sim.sim.native.epilogue import EpilogueChoice
 from accel_sim.sim.native.step import OPERANDS, Source, target
@@ -25,7 +26,7 @@ BITS = {"int8": 8, "uint8": 8, "int16": 16, "int32": 32}
 class ConvolutionJob:
     """A convolution that a step can compute: its constants, and the output's epilogue; whether sums need 64 bits."""
 
-    command: Convolve
+    command: Convolve | TransposeConvolve
     context: Context
     weights: NDArray[Any]
     bias: Int64s
@@ -43,6 +44,26 @@ class ConvolutionJob:
     def size(self) -> int:
         """Bytes of an operand's code."""
         return int(np.dtype(self.command.input.dtype).itemsize)
+
+    @property
+    def quads(self) -> bool:
+        """Whether codes of 8 bits are multiplied four at a time, with weights that have 8 bits too."""
+        return tier().quads and self.size == 1 and self.weights.min() >= -SIGN and self.weights.max() < SIGN
+
+    @property
+    def raw(self) -> bool:
+        """Whether operands are codes as they are, so that the zero point's share is in the bias."""
+        return self.size == 2 or self.quads
+
+    @property
+    def operands(self) -> str:
+        """As variants of `accel_kernels.native.convolve` name them."""
+        return self.codes + ("w" if self.wide else "") if self.raw else f"w8{self.codes[0]}"
+
+    def steps(self, reduction: int) -> int:
+        """Groups of 4 bytes that a row of operands has."""
+        each = tier().codes if self.quads else 2
+        return -(-reduction // each) * (each // 4 if self.quads else 1)
 
     @property
     def channels(self) -> int:
@@ -85,7 +106,7 @@ class ConvolutionJob:
         }
 
 
-def narrow_weights(command: Convolve, context: Context) -> NDArray[Any]:
+def narrow_weights(command: Convolve | TransposeConvolve, context: Context) -> NDArray[Any]:
     """[Co, kh, kw, Ci / groups] less their zero points, in a type that is not wider than it must be.
 
     Without zero points these are the constants themselves.

@@ -31,8 +31,8 @@ def build(variant: str) -> Callable[..., None]:
     """The step of a variant."""
     operands, kind, bits_text = variant.split(":")
     bits = int(bits_text)
-    tiled = tier().tiles and operands in ("u8", "s8")
-    multiply = multiply_tiles(operands, kind, bits) if tiled else _multiply(operands, kind, bits)
+    tiled = uses_tiles(operands)
+    multiply = multiply_panel(operands, kind, bits)
     gather = (
         gather_wide(signed=operands == "w8s")
         if operands.startswith("w8")
@@ -109,8 +109,15 @@ _TILE = tier().columns
 _ROW_BLOCK = tier().rows[0]
 
 
-def _multiply(operands: str, kind: str, bits: int) -> Callable[..., None]:
+def uses_tiles(operands: str) -> bool:
+    """Whether products of these operands run on tile registers."""
+    return tier().tiles and operands in ("u8", "s8")
+
+
+def multiply_panel(operands: str, kind: str, bits: int) -> Callable[..., None]:
     """All rows of a panel times columns left to right - 1: a tile of columns after the other, the rows inside."""
+    if uses_tiles(operands):
+        return multiply_tiles(operands, kind, bits)
     chosen = tier()
     lanes, tall = chosen.lanes, chosen.rows[0]
     middle = chosen.rows[1] if len(chosen.rows) > 2 else 0

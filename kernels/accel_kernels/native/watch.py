@@ -69,7 +69,7 @@ def build(variant: str) -> Callable[..., None]:
     """The step of a variant."""
     operands, kind, bits_text = variant.split(":")
     bits = int(bits_text)
-    multiply = _multiply(kind, bits)
+    multiply = multiply_watched(kind, bits)
     gather = gather_codes(flips=False) if operands == "s16" else gather_wide(signed=operands == "w8s")
 
     def watch(block: Int64, arena: Int64, constants: Int64, scratch: Int64, part: Int64, parts: Int64) -> None:
@@ -80,17 +80,35 @@ def build(variant: str) -> Callable[..., None]:
         if first >= last or left >= right:
             return
         out_bytes, most = field(block, Field.OUT_DEPTH) * (bits // 8), field(block, Field.PANEL_ROWS)
+        steps, stride = field(block, Field.STEPS), field(block, Field.PANEL_STRIDE)
+        table, table_stride = field(block, Field.TABLE), field(block, Field.TABLE_STRIDE)
+        record = scratch + field(block, Field.RECORD)
         for group in range(field(block, Field.GROUPS)):
             target = out + group * columns * (bits // 8)
+            weights = field(block, Field.WEIGHTS) + group * field(block, Field.GROUP_WEIGHTS)
             for row in range(first, last, most):
                 count = min(most, last - row)
                 gather(block, image, group * channels, row, count, scratch)
-                multiply(block, scratch, group, target + row * out_bytes, out_bytes, count, left, right)
+                multiply(
+                    scratch,
+                    stride,
+                    weights,
+                    steps,
+                    table,
+                    table_stride,
+                    group * columns,
+                    target + row * out_bytes,
+                    out_bytes,
+                    count,
+                    left,
+                    right,
+                    record,
+                )
 
     return watch
 
 
-def _multiply(kind: str, bits: int) -> Callable[..., None]:
+def multiply_watched(kind: str, bits: int) -> Callable[..., None]:
     """All rows of a panel times columns left to right - 1 of a group."""
     tall: Any = intrinsic(_ARGUMENTS, _Block(_TALL, 2, kind, bits).emit)
     single: Any = intrinsic(_ARGUMENTS, _Block(1, 2, kind, bits).emit)
@@ -99,19 +117,20 @@ def _multiply(kind: str, bits: int) -> Callable[..., None]:
 
     @inline
     def multiply(
-        block: Int64,
         panel: Int64,
-        group: Int64,
+        stride: Int64,
+        weights: Int64,
+        steps: Int64,
+        table: Int64,
+        table_stride: Int64,
+        base: Int64,
         out: Int64,
         out_bytes: Int64,
         rows: Int64,
         left: Int64,
         right: Int64,
+        record: Int64,
     ) -> None:
-        steps, stride = field(block, Field.STEPS), field(block, Field.PANEL_STRIDE)
-        weights = field(block, Field.WEIGHTS) + group * field(block, Field.GROUP_WEIGHTS)
-        table, table_stride = field(block, Field.TABLE), field(block, Field.TABLE_STRIDE)
-        record, base = panel + field(block, Field.RECORD), group * field(block, Field.OUT_CHANNELS)
         for n in range(left, right, 2 * LANES):
             w, o, valid, c, m = weights + n * steps * 4, out + n * width, right - n, base + n, 0
             if valid > LANES:
