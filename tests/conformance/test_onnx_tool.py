@@ -1,0 +1,73 @@
+"""Random float networks quantized by ONNX Runtime's own tool: every output byte as ONNX Runtime gives it, or refused.
+
+What the tool leaves in float between integers cannot run on integer hardware; such a file must be refused, not guessed.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnxruntime")
+
+import onnxruntime
+from conformance.harness import SEED
+from oracles import onnx_tool
+
+import accel_sim
+from accel_sim.errors import AccelSimError
+
+_MOST_REFUSED = 0.5
+_FRESH = 3  # samples beyond those of the calibration
+
+
+def compared(index: int, directory: Path) -> str | None:
+    """What differs in network `index`; "" if nothing does, None if it is refused."""
+    rng = np.random.default_rng([SEED, index])
+    network = onnx_tool.float_network(rng)
+    data, options = onnx_tool.quantized(network, rng, directory)
+    session = onnxruntime.InferenceSession(data, _quiet())
+    try:
+        graph = accel_sim.load(data)
+        program = accel_sim.compile(graph, profile="onnxruntime")
+    except AccelSimError:
+        return None
+    (name,) = graph.outputs
+    fresh = [rng.normal(0, 2, network.samples[0].shape).astype(np.float32) for _ in range(_FRESH)]
+    for sample in (*network.samples, *fresh):
+        expected = session.run(None, {"x": sample})[0]
+        made = accel_sim.run(program, {"x": sample}).outputs[name]
+        real = made if made.dtype == expected.dtype else _dequantized(graph.tensors[name], made)
+        wrong = int(np.count_nonzero(real != expected))
+        if wrong:
+            return f"{network.note}; {options}: {wrong} of {expected.size}"
+    return ""
+
+
+def _dequantized(tensor: accel_sim.Tensor, codes: np.ndarray) -> np.ndarray:
+    assert tensor.quant is not None
+    (scale,), (zero,) = tensor.quant.scale, tensor.quant.zero_point
+    return (codes.astype(np.int64) - zero).astype(np.float32) * np.float32(scale)
+
+
+def _quiet() -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1
+    return options
+
+
+def campaign(count: int, directory: Path) -> None:
+    found = [compared(index, directory) for index in range(count)]
+    different = [f"network {i}: {text}" for i, text in enumerate(found) if text]
+    assert not different, f"{len(different)} of {count} networks differ\n" + "\n".join(different[:8])
+    assert found.count(None) <= _MOST_REFUSED * count
+
+
+def test_networks_of_the_quantization_tool(tmp_path):
+    campaign(60, tmp_path)
+
+
+@pytest.mark.slow
+def test_many_networks_of_the_quantization_tool(tmp_path):
+    campaign(5000, tmp_path)
