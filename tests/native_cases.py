@@ -18,7 +18,7 @@ from accel_sim.numerics.requantization import (
     Rounding,
     ShiftRequantization,
 )
-from accel_sim.program import Command, Convolve, Operand, Program, Tiling, TransposeConvolve, Window
+from accel_sim.program import Command, Convolve, MatrixMultiply, Operand, Program, Tiling, TransposeConvolve, Window
 from accel_sim.sim.memory import aligned, constant_image
 from accel_sim.sim.native.rational import float64_rescaling
 from accel_sim.sim.native.step import NativeStep, lower
@@ -240,6 +240,28 @@ def _scatter(x: np.ndarray, w: np.ndarray, groups: int, y: Operand) -> Callable[
         return total
 
     return sums
+
+
+def matrix_product(rng: np.random.Generator, draw: Draw | None) -> tuple[Case, Requantization | None]:
+    """A product of two activations of int8 and uint8, transposed or not, leading axes broadcast."""
+    extreme = tied(rng)
+    m, k, n = (int(rng.choice(sizes)) for sizes in ([1, 3, 14, 30], [1, 2, 7, 33, 64], [1, 2, 15, 16, 17, 33, 70]))
+    a_lead, b_lead = [((), ()), ((2,), (2,)), ((3, 1), (2,)), ((), (2,)), ((5,), ())][rng.integers(5)]
+    transpose_a, transpose_b = bool(rng.integers(2)), bool(rng.integers(2))
+    a = codes(rng, (*a_lead, *((k, m) if transpose_a else (m, k))), "int8", extreme=extreme)
+    b = codes(rng, (*b_lead, *((n, k) if transpose_b else (k, n))), "uint8", extreme=extreme)
+    a_zero, b_zero = int(codes(rng, (), "int8")), codes(rng, (n if rng.random() < 0.3 else 1,), "uint8")
+    y_type = "int32" if draw is None else "int8"
+    recipe = None if draw is None else draw(rng, n, y_type, tied(rng))
+    layout = Layout()
+    y = layout.result("y", (*np.broadcast_shapes(a_lead, b_lead), m, n), y_type)
+    right = layout.input("b", b) if rng.random() < 0.9 else layout.constant("b", b)
+    command = MatrixMultiply(
+        "layer", "op", layout.input("a", a), right, y, transpose_a, transpose_b, a_zero, tuple(b_zero.tolist()), False,
+        recipe, Tiling(1, 1, 1),
+    )  # fmt: skip
+    left = (a.swapaxes(-1, -2) if transpose_a else a).astype(np.int64) - a_zero
+    return Case(layout, command, left @ ((b.swapaxes(-1, -2) if transpose_b else b) - b_zero.astype(np.int64))), recipe
 
 
 def _groups(rng: np.random.Generator, *, depthwise: bool) -> tuple[int, int, int]:

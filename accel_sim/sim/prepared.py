@@ -16,7 +16,7 @@ from accel_sim.program import Command, Program, verify
 from accel_sim.sim import convolution, elementwise, matrix_product, movement, pooling, resizing, softmax, tables
 from accel_sim.sim.layers import CommandReport, layer_results
 from accel_sim.sim.memory import Bytes, Constants, Memory, Scratch
-from accel_sim.sim.native import codes, matrices, others, transposed
+from accel_sim.sim.native import codes, matrices, others, products, transposed
 from accel_sim.sim.native import elementwise as native_elementwise
 from accel_sim.sim.native.runner import NativeProgram, NativeRunner, available
 from accel_sim.sim.native.step import NativeStep, lower
@@ -37,6 +37,7 @@ EXECUTORS = (
     matrices,
     native_elementwise,
     others,
+    products,
     transposed,
 )
 """The modules whose import registers how commands are prepared, or lowered to native steps."""
