@@ -18,6 +18,7 @@ from accel_sim.sim.layers import CommandReport, layer_results
 from accel_sim.sim.memory import Bytes, Constants, Memory, Scratch
 from accel_sim.sim.native import codes, matrices, others, products, transposed
 from accel_sim.sim.native import elementwise as native_elementwise
+from accel_sim.sim.native import resizing as native_resizing
 from accel_sim.sim.native.runner import NativeProgram, NativeRunner, available
 from accel_sim.sim.native.step import NativeStep, lower
 from accel_sim.sim.preparation import Context, Operation, Record, Run, prepare
@@ -36,6 +37,7 @@ EXECUTORS = (
     codes,
     matrices,
     native_elementwise,
+    native_resizing,
     others,
     products,
     transposed,

@@ -28,3 +28,16 @@ BOUNDARY_FIELDS: tuple[tuple[str, str], ...] = (
     ("zero_point", "i32"),
 )
 """(name, element) of the parameters of an input's quantization; limits are codes less the zero point."""
+
+BILINEAR_FIELDS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "fixed32": (),
+    "fixed64": (),
+    "rescaled": (("offset", "i32"),),
+    "raw": (),
+    "float": (
+        *((name, "f32") for name in ("input_scale", "scale", "low", "high")),
+        ("input_zero", "i32"),
+        ("zero_point", "i32"),
+    ),
+}
+"""Form of a bilinear resizing -> (name, element) of its parameters; limits are codes less the zero point."""
