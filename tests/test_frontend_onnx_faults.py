@@ -182,6 +182,13 @@ def test_a_filling_on_the_grid_is_handed_on():
     assert load_onnx(model.serialize(), "good").outputs == ("y",)
 
 
+def test_quantization_at_run_time_names_the_cure():
+    model, x = floats((1, 4))
+    codes, _, _ = model.node("DynamicQuantizeLinear", [x], outputs=3)
+    model.output(codes, UINT8)
+    assert "quantize statically" in faults(model)
+
+
 def test_a_value_on_two_grids():
     model = ModelBuilder(13)
     x = model.quantized_input("x", np.zeros((1, 2, 4, 4), np.uint8), GRID)

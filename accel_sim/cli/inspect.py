@@ -25,6 +25,8 @@ def inspect_command(model: str, hw: str, overrides: tuple[str, ...], profile: st
             inspection = api.inspect(model, hardware, profile)
         publish(inspection, files)
     if inspection.unsupported:
-        click.echo(f"error: {model}: cannot run, {len(inspection.unsupported)} rules are broken", err=True)
+        broken = len(inspection.unsupported)
+        rules = "1 rule is" if broken == 1 else f"{broken} rules are"
+        click.echo(f"error: {model}: cannot run, {rules} broken", err=True)
         return USER_ERROR
     return DONE

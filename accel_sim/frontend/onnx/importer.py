@@ -23,6 +23,7 @@ from accel_sim.frontend.onnx.view import NodeFault, NodeView
 from accel_sim.ir import ElementType, Graph, ModelFormat
 
 _UNKNOWN = "the operator is one of the supported ones"
+_CURES = {"DynamicQuantizeLinear": "its grid changes with the data: quantize statically, as accel-sim quantize does"}
 _IN_FILE_ORDER = {"MatMul", "Reshape", "Flatten"}
 _CONSTANT_ONLY = "this operator is supported on constants only"
 
@@ -88,7 +89,7 @@ def _mark_unknown(network: Network) -> None:
         if is_known(operator) or operator in SHAPE_READERS or operator in FOLDERS:
             steps.append(Step(step.node, operator))
         else:
-            network.fail(step, Fault(step.where, step.operator, _UNKNOWN))
+            network.fail(step, Fault(step.where, step.operator, _UNKNOWN, _CURES.get(step.operator, "")))
     network.steps = steps
 
 
