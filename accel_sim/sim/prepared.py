@@ -19,6 +19,7 @@ from accel_sim.sim.memory import Bytes, Constants, Memory, Scratch
 from accel_sim.sim.native import codes, matrices, others, products, transposed
 from accel_sim.sim.native import elementwise as native_elementwise
 from accel_sim.sim.native import resizing as native_resizing
+from accel_sim.sim.native import softmax as native_softmax
 from accel_sim.sim.native.runner import NativeProgram, NativeRunner, available
 from accel_sim.sim.native.step import NativeStep, lower
 from accel_sim.sim.preparation import Context, Operation, Record, Run, prepare
@@ -38,6 +39,7 @@ EXECUTORS = (
     matrices,
     native_elementwise,
     native_resizing,
+    native_softmax,
     others,
     products,
     transposed,

@@ -27,12 +27,12 @@ def softmax_fixed(x: Array, exponentials: Array, low: Int64, high: Int64, output
         total = np.int64(0)
         for k in range(x.shape[1]):
             e = exponentials[top - np.int64(x[i, k])]
-            total += _divide_by_power_of_two(e, 12) if e >= 0 else 0
-        headroom = 32 - _bit_length(total)
-        inverse = _one_over_one_plus(wrap32((total << headroom) - (1 << 31)))
+            total += divide_by_power_of_two(e, 12) if e >= 0 else 0
+        headroom = 32 - bit_length(total)
+        inverse = one_over_one_plus(wrap32((total << headroom) - (1 << 31)))
         for k in range(x.shape[1]):
             e = exponentials[top - np.int64(x[i, k])]
-            share = _divide_by_power_of_two(_multiply(inverse, max(e, 0)), 12 - headroom + 31 - output_bits)
+            share = divide_by_power_of_two(multiply_high(inverse, max(e, 0)), 12 - headroom + 31 - output_bits)
             codes[i, k] = clamp(share + low, low, high) if e >= 0 else low
 
 
@@ -50,7 +50,7 @@ def softmax_table16(x: Array, exponentials: Array, reciprocals: Array, codes: Ar
         total = np.int64(0)
         for k in range(x.shape[1]):
             total += exponentials[top - np.int64(x[i, k])]
-        headroom = 32 - _bit_length(total)
+        headroom = 32 - bit_length(total)
         shifted = ((total << (headroom - 1)) + (1 << 13)) >> 14
         inverse = _interpolate(reciprocals, clamp(shifted - ((1 << 15) + (1 << 16)), -32768, 32767))
         right = 31 - headroom
@@ -110,7 +110,8 @@ def _largest(x: Array) -> Int64:
 
 
 @kernel
-def _bit_length(x: Int64) -> int:
+def bit_length(x: Int64) -> int:
+    """Bits of an integer that is not negative."""
     length = 0
     while x > 0:
         x >>= 1
@@ -119,26 +120,26 @@ def _bit_length(x: Int64) -> int:
 
 
 @kernel
-def _multiply(a: Int64, b: Int64) -> Int64:
+def multiply_high(a: Int64, b: Int64) -> Int64:
     """gemmlowp's SaturatingRoundingDoublingHighMul; the one saturating case does not occur here."""
     return (a * b + (1 << 30)) >> 31
 
 
 @kernel
-def _divide_by_power_of_two(x: Int64, exponent: Int64) -> Int64:
+def divide_by_power_of_two(x: Int64, exponent: Int64) -> Int64:
     """gemmlowp's RoundingDivideByPOT of x >= 0: halves up."""
     mask = (np.int64(1) << exponent) - 1
     return (x >> exponent) + np.int64(x & mask > mask >> 1)
 
 
 @kernel
-def _one_over_one_plus(a: Int64) -> Int64:
+def one_over_one_plus(a: Int64) -> Int64:
     """gemmlowp's one_over_one_plus_x_for_x_in_0_1: three Newton steps in Q2.29."""
     half = (a + _INT32_MAX + 1) >> 1
-    x = _NEWTON_START + _multiply(half, np.int64(_NEWTON_SLOPE))
+    x = _NEWTON_START + multiply_high(half, np.int64(_NEWTON_SLOPE))
     for _ in range(3):
-        error = _ONE_Q2 - _multiply(half, x)
-        x = wrap32(x + clamp(_multiply(x, error) * 4, -_INT32_MAX - 1, _INT32_MAX))
+        error = _ONE_Q2 - multiply_high(half, x)
+        x = wrap32(x + clamp(multiply_high(x, error) * 4, -_INT32_MAX - 1, _INT32_MAX))
     return clamp(x * 2, -_INT32_MAX - 1, _INT32_MAX)
 
 

@@ -7,6 +7,7 @@ part here is typed and lowered once per set of types, without optimization; LLVM
 from collections.abc import Callable
 from functools import cache
 from inspect import Parameter, signature
+from types import FunctionType
 from typing import Any, TypeVar, cast
 
 from numba.core import codegen, compiler
@@ -35,6 +36,14 @@ def inline(function: Function) -> Function:
     part.__name__ = function.__name__
     part.__signature__ = shape.replace(parameters=[context, *shape.parameters.values()])  # type: ignore[attr-defined]
     return cast(Function, instruction(part))
+
+
+def as_part(kernel: Any) -> Any:
+    """The function of a kernel of numbers as a part, and of the kernels that it calls."""
+    function = kernel.py_func
+    named = ((name, function.__globals__.get(name)) for name in function.__code__.co_names)
+    called = {name: as_part(value) for name, value in named if hasattr(value, "py_func")}
+    return inline(FunctionType(function.__code__, {**function.__globals__, **called}, function.__name__))
 
 
 def lowered(function: Callable[..., Any], arguments: tuple[Any, ...], result: Any = None) -> Any:
