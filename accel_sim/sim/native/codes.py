@@ -1,5 +1,6 @@
 """Tables, requantization of codes, sums over axes, average pooling and choices of pixels as native steps."""
 
+from fractions import Fraction
 from math import prod
 
 import numpy as np
@@ -12,14 +13,16 @@ from accel_sim.numerics.pooling import (
     AverageRecipe,
     FloatAverage,
     FloatMean,
+    RationalAverage,
     ReciprocalAverage,
     SumOrder,
     SumRequantization,
     TruncatingAverage,
 )
-from accel_sim.numerics.requantization import Requantization
+from accel_sim.numerics.requantization import RationalRequantization, Requantization
 from accel_sim.program import Gather2D, Lookup, PoolAverage, Reduce, RequantizeCodes
 from accel_sim.sim.native.epilogue import choose_epilogue
+from accel_sim.sim.native.rational import float64_rescaling
 from accel_sim.sim.native.step import CODES, NativeStep, Source, lowers, pinned, target
 from accel_sim.sim.pooling import window_divisors
 from accel_sim.sim.preparation import Context
@@ -28,7 +31,7 @@ from accel_sim.sim.tables import covering_tables, selected_tables
 
 _OPERANDS = {**CODES, "int16": "s16"}
 _BITS = {"int8": 8, "uint8": 8, "int16": 16, "int32": 32}
-_MOST_TERMS = 1 << 18
+_MOST_IN_SUM = 1 << 29
 _LEAST_TERMS = 11  # of the mean in packets
 _MOST_IN_FLOAT = 1 << 21
 
@@ -142,15 +145,17 @@ def _float_mean(recipe: FloatMean, command: Reduce, context: Context) -> NativeS
 
 @lowers(PoolAverage)
 def lower_pool_average(command: PoolAverage, context: Context) -> NativeStep | None:
-    """The step of an average pooling of codes of 8 bits."""
+    """The step of an average pooling of codes of at most 16 bits."""
     x, y, window, recipe = command.input, command.output_to, command.window, command.recipe
-    if x.dtype not in CODES or y.dtype not in CODES or not y.size or prod(window.kernel) >= _MOST_TERMS:
+    if x.dtype not in _OPERANDS or y.dtype not in _OPERANDS or _BITS[x.dtype] != _BITS[y.dtype] or not y.size:
         return None
     found, counts = _average_numbers(recipe), window_divisors(command)
-    if found is None or not counts.all():
+    if found is None or not counts.all() or int(counts.max()) << _BITS[x.dtype] >= _MOST_IN_SUM:
         return None
     form, numbers = found
-    scales = _reciprocals(recipe, int(counts.max())) if form == "reciprocal" else np.zeros(1, np.int64)
+    scales = _scales(recipe, counts)
+    if scales is None:
+        return None
     kept = pinned(number_table(AVERAGE_FIELDS[form], numbers)), pinned(counts.astype(np.int64)), pinned(scales)
     origin = Source.of(x, context)
     values = {
@@ -175,7 +180,9 @@ def lower_pool_average(command: PoolAverage, context: Context) -> NativeStep | N
         Field.EXTRA: kept[1].ctypes.data,
         Field.EXTRA_2: kept[2].ctypes.data,
     }
-    return NativeStep(f"average:{form}:{CODES[x.dtype]}", values, 8 * prod(window.kernel) + 64, (*kept, *origin.kept))
+    return NativeStep(
+        f"average:{form}:{_OPERANDS[x.dtype]}", values, 8 * prod(window.kernel) + 64, (*kept, *origin.kept)
+    )
 
 
 @lowers(Gather2D)
@@ -220,17 +227,47 @@ def _average_numbers(recipe: AverageRecipe) -> tuple[str, dict[str, float]] | No
         return "truncating", {"low": recipe.low, "high": recipe.high}
     if isinstance(recipe, ReciprocalAverage):
         return "reciprocal", {"low": recipe.low, "high": recipe.high, "zero_point": recipe.zero_point}
+    if isinstance(recipe, RationalAverage):
+        low, high = recipe.low - recipe.zero_point, recipe.high - recipe.zero_point
+        return "rational", {
+            **{"low": low, "high": high, "zero_point": recipe.zero_point},
+            "input_zero": recipe.input_zero_point,
+        }
     if isinstance(recipe, FloatAverage) and recipe.columns:
         return None
+    if isinstance(recipe, RationalAverage):
+        low, high = recipe.low - recipe.zero_point, recipe.high - recipe.zero_point
+        return "rational", {
+            **{"low": low, "high": high, "zero_point": recipe.zero_point},
+            "input_zero": recipe.input_zero_point,
+        }
     if isinstance(recipe, FloatAverage) and max(abs(recipe.low), abs(recipe.high)) < _MOST_IN_FLOAT:
         names = ("input_scale", "scale", "zero_point", "low", "high", "offset")
         return "float32", {**{name: getattr(recipe, name) for name in names}, "input_zero": recipe.input_zero_point}
     return None
 
 
-def _reciprocals(recipe: AverageRecipe, largest: int) -> np.ndarray:
+def _scales(recipe: AverageRecipe, counts: np.ndarray) -> np.ndarray | None:
+    """What depends on the divisor, for all up to the largest; None where float64 does not hold it."""
+    if isinstance(recipe, ReciprocalAverage):
+        return _reciprocals(recipe, int(counts.max()))
+    if not isinstance(recipe, RationalAverage):
+        return np.zeros(1, np.int64)
+    factors = np.ones((int(counts.max()) + 1, 2))
+    for n in np.unique(counts).tolist():
+        ratio = Fraction(recipe.numerator, recipe.denominator * n)
+        grid = recipe.zero_point, (recipe.low,), (recipe.high,)
+        rescaling = float64_rescaling(
+            RationalRequantization(*grid, (ratio.numerator,), (ratio.denominator,), recipe.ties)
+        )
+        if rescaling is None:
+            return None
+        factors[n] = rescaling.scale[0], 1.0 if rescaling.divisor is None else rescaling.divisor[0]
+    return factors
+
+
+def _reciprocals(recipe: ReciprocalAverage, largest: int) -> np.ndarray:
     """int64 [largest + 1, 3]: for each divisor, multiplier, shift, and what is added to the product."""
-    assert isinstance(recipe, ReciprocalAverage)
     rows = [(0, 1, 0)]
     for n in range(1, largest + 1):
         multiplier, shift = reciprocal_scale(n)

@@ -6,15 +6,15 @@ import numpy as np
 
 from accel_kernels.native.tables import Field
 from accel_sim.program import Fill, Move, PoolMaximum
-from accel_sim.sim.native.step import CODES, NativeStep, Source, lowers, pinned, target
+from accel_sim.sim.native.step import OPERANDS, NativeStep, Source, lowers, pinned, target
 from accel_sim.sim.preparation import Context
 
 
 @lowers(PoolMaximum)
 def lower_pool_maximum(command: PoolMaximum, context: Context) -> NativeStep | None:
-    """The step of a max pooling of codes of 8 bits."""
+    """The step of a max pooling of codes of at most 16 bits."""
     x, y, window = command.input, command.output_to, command.window
-    if x.dtype not in CODES or y.dtype != x.dtype or not y.size or not x.size:
+    if x.dtype not in OPERANDS or y.dtype != x.dtype or not y.size or not x.size:
         return None
     lowest = pinned(np.full(x.shape[3], command.low, x.dtype))
     image = Source.of(x, context)
@@ -39,7 +39,7 @@ def lower_pool_maximum(command: PoolMaximum, context: Context) -> NativeStep | N
         Field.HIGH: command.high,
         Field.PADDING: lowest.ctypes.data,
     }
-    return NativeStep(f"pool:{CODES[x.dtype]}", values, 8 * prod(window.kernel) + 64, (lowest, *image.kept))
+    return NativeStep(f"pool:{OPERANDS[x.dtype]}", values, 8 * prod(window.kernel) + 64, (lowest, *image.kept))
 
 
 @lowers(Move)

@@ -1,4 +1,4 @@
-"""Average pooling of codes of 8 bits. Variants are FORM:OPERANDS, with the forms of `AVERAGE_FIELDS`.
+"""Average pooling of codes of 8 or 16 bits. Variants are FORM:OPERANDS, with the forms of `AVERAGE_FIELDS`.
 
 EXTRA is the address of an int64 for each output pixel: its divisor. Pixels of the window outside the image count as
 the code ZERO_POINT, as many as the divisor is larger than the pixels inside.
@@ -9,7 +9,7 @@ from typing import Any
 
 from accel_kernels._types import Int64
 from accel_kernels.native.emit import F32, F64, I32, I64, Emitter, Value, intrinsic, vector
-from accel_kernels.native.epilogues import limited_rint, narrow
+from accel_kernels.native.epilogues import limited_rint, limited_rint64, narrow
 from accel_kernels.native.fields import field, inline, input_address, output_address
 from accel_kernels.native.memory import load_int64, store_int64
 from accel_kernels.native.number_fields import AVERAGE_FIELDS
@@ -25,7 +25,7 @@ Numbers = Mapping[str, Value]
 
 class _Average:
     def __init__(self, form: str, operands: str) -> None:
-        self._form, self._operands = form, operands
+        self._form, self._operands, self._size = form, operands, int(operands[1:]) // 8
 
     def emit(self, e: Emitter, arguments: Sequence[Value]) -> None:
         pixels, count, channels, divisor, outside, table, scales, out = arguments
@@ -38,8 +38,8 @@ class _Average:
         def block(index: Value, carried: list[Value]) -> list[Value]:
             place = e.multiply(index, LANES)
             total = self._sum(e, pixels, count, place, numbers)
-            codes = self._codes(e, total, missing, divisor, scales, numbers)
-            store_columns(e, narrow(e, codes, 8), e.add(out, place), e.builder.sub(channels, place))
+            codes = narrow(e, self._codes(e, total, missing, divisor, scales, numbers), 8 * self._size)
+            store_columns(e, codes, e.add(out, e.multiply(place, self._size)), e.builder.sub(channels, place))
             return []
 
         e.loop(e.builder.sdiv(e.add(channels, LANES - 1), e.number(LANES)), [], block)
@@ -50,7 +50,7 @@ class _Average:
         kind = vector(F32 if is_float else I32, LANES)
 
         def pixel(i: Value, sums: list[Value]) -> list[Value]:
-            source = e.add(e.load(e.add(pixels, e.multiply(i, 8)), I64, 8), place)
+            source = e.add(e.load(e.add(pixels, e.multiply(i, 8)), I64, 8), e.multiply(place, self._size))
             codes = load_wide(e, source, self._operands)
             if not is_float:
                 return [e.builder.add(sums[0], codes)]
@@ -68,6 +68,8 @@ class _Average:
             return _float_average(e, total, divisor, numbers)
         outside = e.splat(e.builder.trunc(missing, I32), LANES)
         whole = e.builder.add(total, outside)
+        if self._form == "rational":
+            return _rational(e, whole, divisor, scales, numbers)
         if self._form == "truncating":
             codes = _half_away(e, whole, divisor)
         else:
@@ -106,8 +108,18 @@ def _reciprocal(e: Emitter, total: Value, divisor: Value, scales: Value) -> Valu
     return b.trunc(b.ashr(b.add(wide, addend), shift), vector(I32, LANES))
 
 
+def _rational(e: Emitter, total: Value, divisor: Value, scales: Value, numbers: Numbers) -> Value:
+    """rint(clamp((total - n * input_zero) * factor / divisor, low, high)) + zero_point."""
+    b, reals = e.builder, vector(F64, LANES)
+    offset = b.mul(e.splat(b.trunc(divisor, I32), LANES), e.splat(numbers["input_zero"], LANES))
+    place = e.add(scales, e.multiply(divisor, 16))
+    factor, over = (e.splat(e.load(e.add(place, 8 * i), F64, 8), LANES) for i in range(2))
+    multiple = b.fdiv(b.fmul(b.sitofp(b.sub(total, offset), reals), factor), over)
+    return limited_rint64(e, multiple, *(e.splat(numbers[name], LANES) for name in ("low", "high", "zero_point")))
+
+
 @inline
-def _gather(block: Int64, image: Int64, line: Int64, ox: Int64, pixels: Int64) -> Int64:
+def _gather(block: Int64, image: Int64, line: Int64, ox: Int64, pixels: Int64, size: Int64) -> Int64:
     """The addresses of the window's pixels that lie in the image, in row-major order; their number."""
     height, width, channels = field(block, Field.HEIGHT), field(block, Field.WIDTH), field(block, Field.DEPTH)
     out_height = field(block, Field.OUT_HEIGHT)
@@ -120,7 +132,7 @@ def _gather(block: Int64, image: Int64, line: Int64, ox: Int64, pixels: Int64) -
             for kx in range(field(block, Field.KERNEL_WIDTH)):
                 x = x0 + kx * field(block, Field.DILATION_WIDTH)
                 if 0 <= x < width:
-                    store_int64(pixels + 8 * count, image + ((plane + y) * width + x) * channels)
+                    store_int64(pixels + 8 * count, image + ((plane + y) * width + x) * channels * size)
                     count += 1
     return count
 
@@ -128,6 +140,7 @@ def _gather(block: Int64, image: Int64, line: Int64, ox: Int64, pixels: Int64) -
 def build(variant: str) -> Callable[..., None]:
     """The step of a variant. Every window holds at least one pixel of the image."""
     form, operands = variant.split(":")
+    size = int(operands[1:]) // 8
     average: Any = intrinsic(_ARGUMENTS, _Average(form, operands).emit)
 
     def pool(block: Int64, arena: Int64, constants: Int64, scratch: Int64, part: Int64, parts: Int64) -> None:
@@ -138,8 +151,8 @@ def build(variant: str) -> Callable[..., None]:
         lines = field(block, Field.IMAGES) * field(block, Field.OUT_HEIGHT)
         for line in range(lines * part // parts, lines * (part + 1) // parts):
             for ox in range(out_width):
-                count, pixel = _gather(block, image, line, ox, scratch), line * out_width + ox
+                count, pixel = _gather(block, image, line, ox, scratch, size), line * out_width + ox
                 divisor = load_int64(divisors + 8 * pixel)
-                average(scratch, count, channels, divisor, outside, table, scales, out + pixel * channels)
+                average(scratch, count, channels, divisor, outside, table, scales, out + pixel * channels * size)
 
     return pool

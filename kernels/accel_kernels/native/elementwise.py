@@ -23,7 +23,7 @@ from llvmlite import ir
 
 from accel_kernels._types import Int64
 from accel_kernels.native.emit import F32, F64, I32, I64, Emitter, Value, intrinsic, vector
-from accel_kernels.native.epilogues import EPILOGUES, limit, limited_rint, narrow, rescaled
+from accel_kernels.native.epilogues import EPILOGUES, limit, limited_rint, limited_rint64, narrow, rescaled
 from accel_kernels.native.fields import field, input_address, output_address
 from accel_kernels.native.memory import load_int64
 from accel_kernels.native.products import add_pairs
@@ -108,13 +108,11 @@ def _float32(e: Emitter, a: Value, b: Value, own: Numbers) -> Value:
 
 
 def _float64(e: Emitter, a: Value, b: Value, own: Numbers) -> Value:
-    """rint(clamp(a * a_factor + (b * b_factor + constant), low, high)) + zero_point, rounded as in `limited_rint`."""
+    """rint(clamp(a * a_factor + (b * b_factor + constant), low, high)) + zero_point."""
     builder, reals = e.builder, vector(F64, _LANES)
     inner = builder.fadd(builder.fmul(builder.sitofp(b, reals), own["b_factor"]), own["constant"])
     total = builder.fadd(builder.fmul(builder.sitofp(a, reals), own["a_factor"]), inner)
-    shifted = builder.fadd(limit(e, total, own["low"], own["high"]), e.constant(reals, 6755399441055744.0))
-    whole = builder.trunc(builder.bitcast(shifted, vector(I64, _LANES)), vector(I32, _LANES))
-    return builder.add(whole, builder.fptosi(own["zero_point"], vector(I32, _LANES)))
+    return limited_rint64(e, total, own["low"], own["high"], own["zero_point"])
 
 
 def _linear(e: Emitter, a: Value, b: Value, own: Numbers) -> Value:

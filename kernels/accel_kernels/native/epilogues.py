@@ -100,9 +100,15 @@ def _rational(e: Emitter, accumulators: Value, columns: Columns) -> Value:
     multiple = b.fmul(b.sitofp(accumulators, reals), columns["scale"])
     if "divisor" in columns:
         multiple = b.fdiv(multiple, columns["divisor"])
-    shifted = b.fadd(limit(e, multiple, columns["low"], columns["high"]), e.constant(reals, 6755399441055744.0))
+    return limited_rint64(e, multiple, columns["low"], columns["high"], columns["zero_point"])
+
+
+def limited_rint64(e: Emitter, reals: Value, low: Value, high: Value, zero_point: Value) -> Value:
+    """int32 rint(clamp(reals, low, high)) + zero_point for float64, rounded as in `limited_rint`."""
+    b, lanes = e.builder, reals.type.count
+    shifted = b.fadd(limit(e, reals, low, high), e.constant(reals.type, 6755399441055744.0))
     whole = b.trunc(b.bitcast(shifted, vector(I64, lanes)), vector(I32, lanes))
-    return b.add(whole, columns["zero_point"])
+    return b.add(whole, zero_point)
 
 
 def _clamped(e: Emitter, codes: Value, columns: Columns) -> Value:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 AVERAGE_FIELDS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "truncating": (("low", "i32"), ("high", "i32")),
     "reciprocal": (("low", "i32"), ("high", "i32"), ("zero_point", "i32")),
+    "rational": (("low", "f64"), ("high", "f64"), ("zero_point", "i32"), ("input_zero", "i32")),
     "float32": (
         *((name, "f32") for name in ("input_scale", "scale", "zero_point", "low", "high")),
         ("input_zero", "i32"),
@@ -13,7 +14,8 @@ AVERAGE_FIELDS: Mapping[str, tuple[tuple[str, str], ...]] = {
 }
 """Form of an average -> (name, element) of its parameters.
 
-"reciprocal" has, in the table at EXTRA_2, for each divisor n a multiplier, a shift and what is added to the product.
+"reciprocal" has, in the table at EXTRA_2, for each divisor n a multiplier, a shift and what is added to the product;
+"rational" a float64 factor and divisor, and limits less the zero point.
 """
 
 MEAN_FIELDS: tuple[tuple[str, str], ...] = (

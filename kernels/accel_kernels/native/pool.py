@@ -1,26 +1,31 @@
-"""Max pooling of codes of 8 bits. Variants are u8 and s8."""
+"""Max pooling. Variants are u8, s8 and s16; DEPTH is in elements."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from llvmlite import ir
+
 from accel_kernels._types import Int64
-from accel_kernels.native.emit import I8, I64, Emitter, Value, intrinsic, vector
+from accel_kernels.native.emit import I64, Emitter, Value, intrinsic, vector
 from accel_kernels.native.fields import field, input_address, output_address
 from accel_kernels.native.memory import store_int64
+from accel_kernels.native.rows import store_columns
 from accel_kernels.native.tables import Field
 from accel_kernels.native.tier import tier
 
 _BYTES = 4 * tier().lanes
 
 
-def _largest(*, signed: bool) -> Any:
+def _largest(operands: str) -> Any:
     """Arguments: addresses of pixels, their number, channels, lowest and highest code, out."""
-    compare = "icmp_signed" if signed else "icmp_unsigned"
+    compare = "icmp_signed" if operands[0] == "s" else "icmp_unsigned"
+    size = int(operands[1:]) // 8
+    element, lanes = ir.IntType(8 * size), _BYTES // size
 
     def emit(e: Emitter, arguments: Sequence[Value]) -> None:
         pixels, count, channels, low, high, out = arguments
-        kind = vector(I8, _BYTES)
-        least, most = (e.splat(e.builder.trunc(limit, I8), _BYTES) for limit in (low, high))
+        kind = vector(element, lanes)
+        least, most = (e.splat(e.builder.trunc(limit, element), lanes) for limit in (low, high))
 
         def select(sign: str, a: Value, b: Value) -> Value:
             return e.builder.select(getattr(e.builder, compare)(sign, a, b), a, b)
@@ -33,23 +38,18 @@ def _largest(*, signed: bool) -> Any:
                 return [select(">", largest[0], e.load(source, kind))]
 
             (largest,) = e.loop(count, [least], pixel)
-            codes, left, target = select("<", largest, most), e.builder.sub(channels, place), e.add(out, place)
-            whole = e.builder.icmp_signed(">=", left, e.number(_BYTES))
-            with e.builder.if_else(whole) as (then, otherwise):
-                with then:
-                    e.store(codes, target)
-                with otherwise:
-                    e.store_some(codes, target, left)
+            left = e.builder.sub(channels, e.multiply(index, lanes))
+            store_columns(e, select("<", largest, most), e.add(out, place), left)
             return []
 
-        e.loop(e.builder.sdiv(e.add(channels, _BYTES - 1), e.number(_BYTES)), [], channel_block)
+        e.loop(e.builder.sdiv(e.add(channels, lanes - 1), e.number(lanes)), [], channel_block)
 
     return intrinsic(6, emit)
 
 
 def build(variant: str) -> Callable[..., None]:
     """The step of a variant. A window without any pixel of the image gives LOW."""
-    largest = _largest(signed=variant == "s8")
+    largest, size = _largest(variant), int(variant[1:]) // 8
 
     def pool(block: Int64, arena: Int64, constants: Int64, scratch: Int64, part: Int64, parts: Int64) -> None:
         image = input_address(block, arena)
@@ -72,11 +72,11 @@ def build(variant: str) -> Callable[..., None]:
                         for kx in range(kw):
                             x = x0 + kx * dw
                             if 0 <= x < width:
-                                store_int64(scratch + 8 * count, image + ((plane + y) * width + x) * channels)
+                                store_int64(scratch + 8 * count, image + ((plane + y) * width + x) * channels * size)
                                 count += 1
                 if count == 0:
                     store_int64(scratch, padding)
                     count = 1
-                largest(scratch, count, channels, low, high, out + (line * out_width + ox) * channels)
+                largest(scratch, count, channels, low, high, out + (line * out_width + ox) * channels * size)
 
     return pool

@@ -65,7 +65,10 @@ BINARY_FIELDS: Mapping[str, tuple[tuple[str, str], ...]] = {
             *("zero_point", "low", "high"),
         )
     ),
-    "float64": tuple((name, "f64") for name in ("a_factor", "b_factor", "constant", "low", "high", "zero_point")),
+    "float64": (
+        *((name, "f64") for name in ("a_factor", "b_factor", "constant", "low", "high")),
+        ("zero_point", "i32"),
+    ),
     "product": (("a_zero", "i32"), ("b_zero", "i32")),
     "float_product": (("a_zero", "i32"), ("b_zero", "i32"), *_floats("ratio", "zero_point", "low", "high")),
     "minimum": (),
