@@ -87,11 +87,11 @@ def lower_requantize(command: RequantizeCodes, context: Context) -> NativeStep |
 def lower_reduce(command: Reduce, context: Context) -> NativeStep | None:
     """The step of a requantized sum, or of a mean in float32, over neighbouring axes."""
     x, y, recipe = command.input, command.output_to, command.recipe
-    axes = sorted(command.axes)
-    if not x.size or not axes or axes != list(range(axes[0], axes[-1] + 1)):
+    axes = _neighbours(command)
+    if not x.size or not axes:
         return None
     if isinstance(recipe, FloatMean):
-        return _float_mean(recipe, command, context)
+        return _float_mean(recipe, command, axes, context)
     if not isinstance(recipe, SumRequantization) or not _convertible(x.dtype, y.dtype):
         return None
     rows, channels = prod(x.shape[axes[0] : axes[-1] + 1]), prod(x.shape[axes[-1] + 1 :])
@@ -116,9 +116,17 @@ def lower_reduce(command: Reduce, context: Context) -> NativeStep | None:
     return NativeStep(f"reduce:{_OPERANDS[x.dtype]}:{kind}:{_BITS[y.dtype]}", values, 0, (table, *origin.kept))
 
 
-def _float_mean(recipe: FloatMean, command: Reduce, context: Context) -> NativeStep | None:
+def _neighbours(command: Reduce) -> list[int]:
+    """The reduced axes and what lies between them; nothing where another axis of more than one element does."""
+    shape = command.input.shape
+    long = [axis for axis in sorted(command.axes) if shape[axis] != 1] or sorted(command.axes)[:1]
+    axes = list(range(long[0], long[-1] + 1)) if long else []
+    return axes if all(axis in command.axes or shape[axis] == 1 for axis in axes) else []
+
+
+def _float_mean(recipe: FloatMean, command: Reduce, axes: list[int], context: Context) -> NativeStep | None:
     """The step of a mean; in the order of Eigen's packets, of one row for each channel."""
-    x, y, axes = command.input, command.output_to, sorted(command.axes)
+    x, y = command.input, command.output_to
     images, count = prod(x.shape[: axes[0]]), prod(x.shape[axes[0] : axes[-1] + 1])
     channels = prod(x.shape[axes[-1] + 1 :])
     aligned = images == 1 or channels * count % 4 == 0

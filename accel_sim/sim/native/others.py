@@ -1,11 +1,11 @@
-"""Max pooling and movement as native steps."""
+"""Max pooling, movement and the place of the largest code as native steps."""
 
 from math import prod
 
 import numpy as np
 
 from accel_kernels.native.tables import Field
-from accel_sim.program import Fill, Move, PoolMaximum
+from accel_sim.program import Fill, FindExtremum, Move, PoolMaximum
 from accel_sim.sim.native.step import OPERANDS, NativeStep, Source, lowers, pinned, target
 from accel_sim.sim.preparation import Context
 
@@ -79,3 +79,22 @@ def lower_fill(command: Fill, context: Context) -> NativeStep | None:
     """The step of a constant."""
     values = {**target(command.output_to), Field.SIZE: command.output_to.size, Field.LOW: command.code}
     return NativeStep(f"move:fill:{np.dtype(command.output_to.dtype).itemsize}", values)
+
+
+@lowers(FindExtremum)
+def lower_extremum(command: FindExtremum, context: Context) -> NativeStep | None:
+    """The step of the place of the largest or smallest code."""
+    x, y = command.input, command.output_to
+    if x.dtype not in OPERANDS or y.dtype not in ("int32", "int64") or not x.size:
+        return None
+    axis, source = command.axis % len(x.shape), Source.of(x, context)
+    values = {
+        **source.fields(),
+        **target(y),
+        Field.IMAGES: prod(x.shape[:axis]),
+        Field.SIZE: x.shape[axis],
+        Field.CHANNELS: prod(x.shape[axis + 1 :]),
+    }
+    kind, ties = ("smallest" if command.minimum else "largest"), ("last" if command.select_last else "first")
+    name = f"extremum:{OPERANDS[x.dtype]}:{8 * np.dtype(y.dtype).itemsize}:{kind}:{ties}"
+    return NativeStep(name, values, 0, source.kept)
