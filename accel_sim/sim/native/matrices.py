@@ -7,9 +7,9 @@ import numpy as np
 from accel_kernels.native.depthwise_shapes import shape_of
 from accel_kernels.native.packing import aligned_copy, pack_weights
 from accel_kernels.native.tables import Field
-from accel_kernels.native.tier import tier
+from accel_kernels.native.tier import MOST_TERMS, TILE_BYTES, TILE_ROWS, tier
 from accel_sim.program import Convolve
-from accel_sim.sim.native.convolution_job import ConvolutionJob
+from accel_sim.sim.native.convolution_job import SIGN, ConvolutionJob
 from accel_sim.sim.native.convolution_manner import Manner, choose_job
 from accel_sim.sim.native.counted import counted_convolution
 from accel_sim.sim.native.step import NativeStep, lowers, pinned
@@ -39,15 +39,17 @@ def _dense(job: ConvolutionJob) -> NativeStep:
     chosen, command, window = tier(), job.command, job.command.window
     groups, channels, depth = command.groups, command.input.shape[3] * job.size, job.weights.shape[3] * job.size
     reduction = prod(job.weights.shape[1:])
-    quads, raw = job.quads, job.raw
+    splits = _splits(job, reduction)
+    quads, raw = job.quads or splits, job.raw
     one_pixel = window.kernel == (1, 1) and window.strides == (1, 1)
     plain = one_pixel and groups == 1 and command.input.shape[1:3] == command.output_to.shape[1:3]
-    steps = job.steps(reduction)
-    direct = plain and (job.size == 2 or (quads and (job.codes == "u8" or chosen.tiles)))
-    copied = plain and quads and not direct and channels == 4 * steps
-    stride = channels if direct else 4 * steps
+    steps = -(-reduction // TILE_BYTES) * (TILE_BYTES // 4) if splits else job.steps(reduction)
+    direct = plain and not splits and (job.size == 2 or (quads and (job.codes == "u8" or chosen.tiles)))
+    copied = plain and job.quads and not direct and channels == 4 * steps
+    stride = channels if direct else 2 * (4 * steps + TILE_BYTES) if splits else 4 * steps
     pixels = prod(command.output_to.shape[:3])
-    rows = min(max(_PANEL_BYTES // stride // chosen.rows[0], 1) * chosen.rows[0], pixels)
+    block = TILE_ROWS if splits else chosen.rows[0]
+    rows = min(max(_PANEL_BYTES // stride // block, 1) * block, pixels)
     size = job.channels // groups
     packed = [
         pack_weights(job.weights[g * size : (g + 1) * size].reshape(size, reduction), chosen, quads=quads)
@@ -71,8 +73,15 @@ def _dense(job: ConvolutionJob) -> NativeStep:
         Field.DIRECT: 1 if direct else 2 if copied else 0,
         Field.GROUPS: groups,
     }
-    name = f"convolve:{job.operands}:{job.epilogue.kind}:{job.bits}"
+    operands = f"s16t{'w' if job.wide else ''}" if splits else job.operands
+    name = f"convolve:{operands}:{job.epilogue.kind}:{job.bits}"
     return NativeStep(name, values, 0 if direct else rows * stride, (weights, table, padding, *job.source.kept))
+
+
+def _splits(job: ConvolutionJob, reduction: int) -> bool:
+    """Whether codes of 16 bits are split into bytes, for tiles."""
+    fits = job.weights.min() >= -SIGN and job.weights.max() < SIGN and reduction <= MOST_TERMS
+    return tier().tiles and job.size == 2 and bool(fits)
 
 
 def _depthwise(job: ConvolutionJob) -> NativeStep:

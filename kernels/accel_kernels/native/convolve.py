@@ -9,34 +9,35 @@ into the bias. Operands s8 are copied as unsigned codes 128 higher, unless
 the tier has tiles, which multiply them as they are. Operands w8u and w8s become int16 relative to the
 zero point; padding is 0. DIRECT is 1 where the operands are the image itself, 2 where they are a plain copy of it.
 
-Operands s16 are taken as they are, like u8; s16w as well, for sums of 64 bits (`wide_products`). DEPTH and CHANNELS are
-in bytes.
+Operands s16 are taken as they are, like u8; s16w as well, for sums of 64 bits (`wide_products`). Operands s16t and
+s16tw are split into bytes for tiles (`split_tiles`). DEPTH and CHANNELS are in bytes.
 """
 
 from collections.abc import Callable
 
 from accel_kernels._types import Int64
 from accel_kernels.native.fields import field, inline, input_address, output_address
-from accel_kernels.native.memory import copy, flip, widen
+from accel_kernels.native.memory import copy, flip, split, widen
 from accel_kernels.native.products import micro_kernel
+from accel_kernels.native.split_tiles import multiply_split
 from accel_kernels.native.tables import Field
 from accel_kernels.native.tier import tier
 from accel_kernels.native.tiles import multiply_tiles
 from accel_kernels.native.wide_products import wide_micro_kernel
 
-_copy, _flip, _widen = inline(copy), inline(flip), inline(widen)
+_copy, _flip, _split, _widen = inline(copy), inline(flip), inline(split), inline(widen)
 
 
 def build(variant: str) -> Callable[..., None]:
     """The step of a variant."""
     operands, kind, bits_text = variant.split(":")
     bits = int(bits_text)
-    tiled = uses_tiles(operands)
     multiply = multiply_panel(operands, kind, bits)
+    flips = operands == "s8" and not uses_tiles(operands)
     gather = (
         gather_wide(signed=operands == "w8s")
         if operands.startswith("w8")
-        else gather_codes(flips=operands == "s8" and not tiled)
+        else gather_codes(flips=flips, splits=operands.startswith("s16t"))
     )
     copy_codes = _flip if operands == "s8" else _copy
 
@@ -111,11 +112,13 @@ _ROW_BLOCK = tier().rows[0]
 
 def uses_tiles(operands: str) -> bool:
     """Whether products of these operands run on tile registers."""
-    return tier().tiles and operands in ("u8", "s8")
+    return tier().tiles and (operands in ("u8", "s8") or operands.startswith("s16t"))
 
 
 def multiply_panel(operands: str, kind: str, bits: int) -> Callable[..., None]:
     """All rows of a panel times columns left to right - 1: a tile of columns after the other, the rows inside."""
+    if operands.startswith("s16t"):
+        return multiply_split(kind, bits, wide=operands == "s16tw")
     if uses_tiles(operands):
         return multiply_tiles(operands, kind, bits)
     chosen = tier()
@@ -223,9 +226,24 @@ def multiply_panel(operands: str, kind: str, bits: int) -> Callable[..., None]:
     return multiply
 
 
-def gather_codes(*, flips: bool) -> Callable[..., None]:
-    """Lays the operands of output pixels out as rows."""
-    copy_codes = _flip if flips else _copy
+@inline
+def _put(target: Int64, source: Int64, size: Int64, apart: Int64) -> None:
+    _copy(target, source, size)
+
+
+@inline
+def _put_flipped(target: Int64, source: Int64, size: Int64, apart: Int64) -> None:
+    _flip(target, source, size)
+
+
+@inline
+def _put_split(target: Int64, source: Int64, size: Int64, apart: Int64) -> None:
+    _split(target, target + apart, source, size)
+
+
+def gather_codes(*, flips: bool = False, splits: bool = False) -> Callable[..., None]:
+    """Lays the operands of output pixels out as rows; of codes that are split, upper bytes in the second half."""
+    put, share_of_row = (_put_split, 2) if splits else (_put_flipped if flips else _put, 1)
 
     @inline
     def gather(block: Int64, image: Int64, channel: Int64, first: Int64, rows: Int64, panel: Int64) -> None:
@@ -237,7 +255,7 @@ def gather_codes(*, flips: bool) -> Callable[..., None]:
         sh, sw = field(block, Field.STRIDE_HEIGHT), field(block, Field.STRIDE_WIDTH)
         dh, dw = field(block, Field.DILATION_HEIGHT), field(block, Field.DILATION_WIDTH)
         top, left, stride = field(block, Field.PAD_TOP), field(block, Field.PAD_LEFT), field(block, Field.PANEL_STRIDE)
-        dense = dw == 1 and channels == depth
+        dense, apart, run = dw == 1 and channels == depth, stride // 2, channels // share_of_row
         pixel = first % (out_height * out_width)
         oy, ox, plane = pixel // out_width, pixel % out_width, first // (out_height * out_width) * height
         for i in range(rows):
@@ -248,16 +266,16 @@ def gather_codes(*, flips: bool) -> Callable[..., None]:
                 line = image + (plane + iy) * width * depth + channel
                 if iy < 0 or iy >= height:
                     for _ in range(kw):
-                        copy_codes(target, padding, channels)
-                        target += channels
+                        put(target, padding, channels, apart)
+                        target += run
                 elif inside and dense:
-                    copy_codes(target, line + x0 * depth, kw * channels)
-                    target += kw * channels
+                    put(target, line + x0 * depth, kw * channels, apart)
+                    target += kw * run
                 else:
                     for kx in range(kw):
                         ix = x0 + kx * dw
-                        copy_codes(target, padding if ix < 0 or ix >= width else line + ix * depth, channels)
-                        target += channels
+                        put(target, padding if ix < 0 or ix >= width else line + ix * depth, channels, apart)
+                        target += run
             ox += 1
             if ox == out_width:
                 ox = 0

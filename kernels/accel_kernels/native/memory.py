@@ -6,7 +6,7 @@ from llvmlite import ir
 from numba import types
 
 from accel_kernels._types import Int64
-from accel_kernels.native.emit import I8, I64, Emitter, instruction, vector
+from accel_kernels.native.emit import I8, I16, I64, Emitter, instruction, vector
 
 _BLOCK = 64
 """Bytes that `copy` moves at once."""
@@ -90,6 +90,26 @@ def _flip_block(typingctx: Any, target: Any, source: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64), codegen
+
+
+@instruction
+def _split_block(typingctx: Any, low: Any, high: Any, source: Any) -> Any:
+    """The lower and the upper bytes of 32 codes of 16 bits."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        e, bytes_of_half = Emitter(builder), vector(I8, _BLOCK // 2)
+        codes = e.load(arguments[2], vector(I16, _BLOCK // 2))
+        e.store(builder.trunc(codes, bytes_of_half), arguments[0])
+        e.store(builder.trunc(builder.lshr(codes, e.constant(codes.type, 8)), bytes_of_half), arguments[1])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), codegen
+
+
+def split(low: Int64, high: Int64, source: Int64, size: Int64) -> None:
+    """The lower and the upper bytes of `size` bytes of 16-bit codes, 32 codes at a time: up to 31 more are written."""
+    for i in range(0, size, _BLOCK):
+        _split_block(low + i // 2, high + i // 2, source + i)
 
 
 def flip(target: Int64, source: Int64, size: Int64) -> None:

@@ -45,6 +45,8 @@ class Tier:
 
 TILE_ROWS, TILE_BYTES = 16, 64
 """Of a tile register."""
+MOST_TERMS = (1 << 31) // (255 * 128)
+"""Products of an unsigned and a signed byte whose sum fits 32 bits."""
 
 _AVX512 = frozenset({"avx512f", "avx512bw", "avx512vl", "avx512dq"})
 _VNNI512 = _AVX512 | {"avx512vnni"}

@@ -24,14 +24,21 @@ _REGISTERS = 8
 _ARGUMENTS = 11
 
 
-def _tile(e: Emitter, name: str, *operands: int | Value) -> None:
+def tile(e: Emitter, name: str, *operands: int | Value) -> None:
     """A tile instruction; registers are given as int."""
     values = [ir.Constant(I8, operand) if isinstance(operand, int) else operand for operand in operands]
     e.call(f"llvm.x86.{name}", ir.VoidType(), values)
 
 
-def _pointer(e: Emitter, address: Value) -> Value:
+def pointer(e: Emitter, address: Value) -> Value:
+    """An address as tile instructions take it."""
     return e.builder.inttoptr(address, I8.as_pointer())
+
+
+def held_bytes(e: Emitter, size: int) -> Value:
+    """The address of memory on the stack, which begins where a vector register's does."""
+    start = e.builder.ptrtoint(cgutils.alloca_once(e.builder, ir.ArrayType(I8, size + TILE_BYTES)), I64)
+    return e.builder.and_(e.add(start, TILE_BYTES - 1), e.number(-TILE_BYTES))
 
 
 def configure_tiles(e: Emitter, arguments: Sequence[Value]) -> None:
@@ -45,12 +52,12 @@ def configure_tiles(e: Emitter, arguments: Sequence[Value]) -> None:
         e.store(ir.Constant(I16, TILE_BYTES), e.add(start, 16 + 2 * register))
         count = ir.Constant(I8, TILE_ROWS) if register >= 6 else e.builder.trunc(rows, I8)
         e.store(count, e.add(start, 48 + register))
-    _tile(e, "ldtilecfg", _pointer(e, start))
+    tile(e, "ldtilecfg", pointer(e, start))
 
 
 def release_tiles(e: Emitter, arguments: Sequence[Value]) -> None:
     """Give the registers up, which makes switching threads cheaper."""
-    _tile(e, "tilerelease")
+    tile(e, "tilerelease")
 
 
 class _Block:
@@ -69,33 +76,27 @@ class _Block:
         biases = e.add(table, e.multiply(first, 4))
         sums = [(i, j) for i in range(self._down) for j in range(self._across)]
         for i, j in sums:
-            _tile(e, "tileloadd64", 2 * i + j, _pointer(e, e.add(biases, TILE_BYTES * j)), e.number(0))
+            tile(e, "tileloadd64", 2 * i + j, pointer(e, e.add(biases, TILE_BYTES * j)), e.number(0))
         width = TILE_BYTES * self._across
         below = [e.add(a, e.multiply(row_bytes, TILE_ROWS * i)) for i in range(self._down)]
 
         def step(k: Value, carried: list[Value]) -> list[Value]:
             place = e.add(weights, e.multiply(k, TILE_ROWS * width))
             for j in range(self._across):
-                _tile(e, "tileloadd64", 6 + j, _pointer(e, e.add(place, TILE_BYTES * j)), e.number(width))
+                tile(e, "tileloadd64", 6 + j, pointer(e, e.add(place, TILE_BYTES * j)), e.number(width))
             for i, source in enumerate(below):
                 codes = e.add(source, e.multiply(k, TILE_BYTES))
-                _tile(e, "tileloadd64", 4 + i, _pointer(e, codes), row_bytes)
+                tile(e, "tileloadd64", 4 + i, pointer(e, codes), row_bytes)
                 for j in range(self._across):
-                    _tile(e, self._instruction, 2 * i + j, 4 + i, 6 + j)
+                    tile(e, self._instruction, 2 * i + j, 4 + i, 6 + j)
             return []
 
         e.loop(steps, [], step)
-        held = self._held(e)
+        held = held_bytes(e, self._down * self._across * TILE_ROWS * TILE_BYTES)
         for i, j in sums:
             place = e.add(held, i * TILE_ROWS * width + TILE_BYTES * j)
-            _tile(e, "tilestored64", 2 * i + j, _pointer(e, place), e.number(width))
+            tile(e, "tilestored64", 2 * i + j, pointer(e, place), e.number(width))
         self._finish(e, held, (table, table_stride, first), out, out_bytes, valid, rows)
-
-    def _held(self, e: Emitter) -> Value:
-        """The address of memory for the sums, which begins where a vector register's does."""
-        size = self._down * self._across * TILE_ROWS * TILE_BYTES + TILE_BYTES
-        start = e.builder.ptrtoint(cgutils.alloca_once(e.builder, ir.ArrayType(I8, size)), I64)
-        return e.builder.and_(e.add(start, TILE_BYTES - 1), e.number(-TILE_BYTES))
 
     def _finish(
         self,

@@ -70,7 +70,7 @@ def build(variant: str) -> Callable[..., None]:
     operands, kind, bits_text = variant.split(":")
     bits = int(bits_text)
     multiply = multiply_watched(kind, bits)
-    gather = gather_codes(flips=False) if operands == "s16" else gather_wide(signed=operands == "w8s")
+    gather = gather_codes() if operands == "s16" else gather_wide(signed=operands == "w8s")
 
     def watch(block: Int64, arena: Int64, constants: Int64, scratch: Int64, part: Int64, parts: Int64) -> None:
         image, out = input_address(block, arena), output_address(block, arena)

@@ -8,14 +8,12 @@ is one that takes such accumulators.
 from collections.abc import Sequence
 from typing import Any
 
-from llvmlite import ir
-from numba.core import cgutils
-
-from accel_kernels.native.emit import I8, I32, I64, Emitter, Value, intrinsic, vector
+from accel_kernels.native.emit import I32, I64, Emitter, Value, intrinsic, vector
 from accel_kernels.native.epilogues import EPILOGUES, Epilogue, load_columns, narrow
 from accel_kernels.native.products import ARGUMENTS, add_pairs
 from accel_kernels.native.rows import store_columns
 from accel_kernels.native.tier import Tier
+from accel_kernels.native.tiles import held_bytes
 
 BLOCK = 255
 """Pairs: 2 * BLOCK * 2^15 * 2^7 < 2^31."""
@@ -35,7 +33,7 @@ class _Block:
 
     def emit(self, e: Emitter, arguments: Sequence[Value]) -> None:
         a, row_bytes, weights, groups, table, table_stride, first, out, out_bytes, valid = arguments
-        held, b = self._held(e), e.builder
+        held, b = held_bytes(e, self._rows * self._vectors * self._lanes * 8), e.builder
         for j in range(self._vectors):
             place = e.add(table, e.multiply(e.add(first, j * self._lanes), 8))
             bias = e.load(place, vector(I64, self._lanes), 8)
@@ -58,12 +56,6 @@ class _Block:
 
         e.loop(b.sdiv(e.add(groups, BLOCK - 1), e.number(BLOCK)), [], block)
         self._finish(e, held, (table, table_stride, first), out, out_bytes, valid)
-
-    def _held(self, e: Emitter) -> Value:
-        """The address of memory for the sums."""
-        size = self._rows * self._vectors * self._lanes * 8 + _ALIGNMENT
-        start = e.builder.ptrtoint(cgutils.alloca_once(e.builder, ir.ArrayType(I8, size)), I64)
-        return e.builder.and_(e.add(start, _ALIGNMENT - 1), e.number(-_ALIGNMENT))
 
     def _place(self, e: Emitter, held: Value, row: int, j: int) -> Value:
         return e.add(held, (row * self._vectors + j) * self._lanes * 8)
