@@ -9,7 +9,7 @@ from llvmlite import ir
 from accel_kernels._types import Int64
 from accel_kernels.native.compile import compile_function
 from accel_kernels.native.emit import I8, I32, Emitter, Value, intrinsic, vector
-from accel_kernels.native.objects import _link
+from accel_kernels.native.objects import link
 from accel_kernels.native.products import pair_products
 from accel_kernels.native.tier import TILE_BYTES, TILE_ROWS, tier
 from accel_kernels.native.tiles import configure_tiles, release_tiles
@@ -31,10 +31,8 @@ def peak() -> tuple[Callable[[], object], int]:
         spin_some(rounds, out)
 
     place = np.zeros(16 * (_CHAINS + 1), np.int32)
-    entry = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_int64] * 4)(_link(*compile_function(spin)))
-    unused = ctypes.create_string_buffer(64)
-    arguments = ctypes.addressof(unused), ctypes.addressof(unused) + 32, _ROUNDS, place.ctypes.data
-    return lambda: (entry(*arguments), place, unused), each * _ROUNDS
+    entry = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)(link(compile_function(spin)))
+    return lambda: (entry(_ROUNDS, place.ctypes.data), place), each * _ROUNDS
 
 
 def _vectors(e: Emitter, arguments: Sequence[Value]) -> None:

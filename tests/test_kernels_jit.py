@@ -34,13 +34,6 @@ def run(code: str, path: Path = KERNELS, **environment: str) -> subprocess.Compl
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=variables, check=False)
 
 
-AFTER_A_STEP = f"""
-from accel_kernels.native.compile import compile_step
-compile_step("convolve:u8:float32:8")
-{LARGEST}
-"""
-
-
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A copy of the kernels that a test may edit."""
@@ -93,13 +86,6 @@ def test_compiling_is_said_once_and_not_where_the_cache_helps(tmp_path: Path) ->
     cold, warm = (run(LARGEST, ACCEL_KERNELS_CACHE_DIR=str(tmp_path)).stderr for _ in range(2))
     assert cold.count("compiling kernels") == 1
     assert warm == ""
-
-
-def test_kernels_compiled_after_a_step_are_kept(tmp_path: Path) -> None:
-    """Steps are lowered without optimization; what they share with kernels, such as `min`, must not be."""
-    done = run(AFTER_A_STEP, ACCEL_KERNELS_CACHE_DIR=str(tmp_path))
-    assert (done.stdout, done.stderr.count("\n")) == ("127\n", 1)
-    assert list(tmp_path.rglob("*.nbc"))
 
 
 def test_defining_kernels_imports_no_compiler() -> None:

@@ -1,4 +1,4 @@
-"""Compiling steps: numba makes LLVM's intermediate form of a Python function of int64, LLVM makes object code of that.
+"""Compiling steps: `translate` makes LLVM's intermediate form of a function, LLVM makes object code of that.
 
 The object code needs no runtime library.
 """
@@ -8,37 +8,37 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
-from inspect import signature
 from typing import Any
 
 import llvmlite.binding as llvm
-from numba import types
-from numba.core.registry import cpu_target
 
 from accel_kernels._cache import say_compiling
-from accel_kernels.native.parts import intermediate, lowered
+from accel_kernels.native.objects import SYMBOL
+from accel_kernels.native.tier import target
+from accel_kernels.native.translate import translated
 
 _OPTIMIZATION = 3
 
 
-def compile_step(name: str) -> tuple[str, bytes]:
-    """(symbol, object code) of a step, by its name in `objects.address`."""
+def compile_step(name: str) -> bytes:
+    """Object code of a step, by its name in `objects.address`."""
     say_compiling()
     module, _, variant = name.partition(":")
     build: Callable[[str], Callable[..., None]] = import_module(f"accel_kernels.native.{module}").build
     return compile_function(build(variant))
 
 
-def compile_function(function: Callable[..., None]) -> tuple[str, bytes]:
-    """(symbol, object code) of a function of int64 that returns nothing."""
+def compile_function(function: Callable[..., None]) -> bytes:
+    """Object code of a function of int64 that gives nothing, under the name SYMBOL."""
     with _no_collection():
-        whole = lowered(function, (types.int64,) * len(signature(function).parameters), types.void)
-        return whole.fndesc.llvm_func_name, _object_code(intermediate(whole))
+        machine = _machine()
+        module = translated(function, SYMBOL)
+        module.triple, module.data_layout = machine.triple, str(machine.target_data)
+        return _object_code(machine, str(module))
 
 
-def _object_code(text: str) -> bytes:
+def _object_code(machine: Any, text: str) -> bytes:
     """LLVM's optimization of a module in its intermediate form, once, and the machine code."""
-    machine = _machine()
     module = llvm.parse_assembly(text)
     options = llvm.create_pipeline_tuning_options(speed_level=_OPTIMIZATION)
     options.loop_vectorization = True
@@ -50,8 +50,11 @@ def _object_code(text: str) -> bytes:
 
 @cache
 def _machine() -> Any:
-    """For the processor that numba compiles for, with numba's choice of relocations."""
-    triple, processor, features = cpu_target.target_context.codegen().magic_tuple()
+    """For the processor that numba compiles for too."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    triple = llvm.get_process_triple()
+    processor, features = target()
     relocation = "static" if triple.startswith(("x86_64", "i686")) else "default"
     return llvm.Target.from_triple(triple).create_target_machine(
         cpu=processor, features=features, opt=_OPTIMIZATION, reloc=relocation, codemodel="jitdefault", jit=True
@@ -60,7 +63,7 @@ def _machine() -> Any:
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Without garbage collection: a compiler makes a million small objects, which takes a fifth of its time."""
+    """Without garbage collection: a compiler makes many small objects, which takes a fifth of its time."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,11 +1,10 @@
 """Vector instructions: a thin layer over llvmlite's builder, for intrinsics on addresses (int64)."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from llvmlite import ir
-from numba import extending, types
-from numba.core import cgutils
 
 I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
 F32, F64 = ir.FloatType(), ir.DoubleType()
@@ -18,28 +17,22 @@ def vector(element: Any, lanes: int) -> Any:
     return ir.VectorType(element, lanes)
 
 
-def instruction(function: Callable[..., Any]) -> Callable[..., Any]:
-    """numba's intrinsic, with a type: what comes out is called without the typing context."""
-    made: Callable[..., Any] = extending.intrinsic(function)
-    return made
+@dataclass(frozen=True, eq=False)
+class Instruction:
+    """Instructions in the place of a call.
+
+    Attributes:
+        count: of the arguments, all int64.
+        emit: writes them; gives an int64 or nothing.
+    """
+
+    count: int
+    emit: Callable[["Emitter", Sequence[Value]], Value | None]
 
 
-def intrinsic(count: int, emit: Callable[["Emitter", Sequence[Value]], None]) -> Any:
-    """A function of `count` int64 without result, whose instructions `emit` writes."""
-    names = ", ".join(f"a{i}" for i in range(count))
-    space: dict[str, Any] = {"make": lambda: _typed(count, emit)}
-    exec(f"def emitted(typingctx, {names}):\n    return make()", space)  # numba reads the names of the parameters
-    return instruction(space["emitted"])
-
-
-def _typed(count: int, emit: Callable[["Emitter", Sequence[Value]], None]) -> Any:
-    signature = types.void(*[types.int64] * count)
-
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        emit(Emitter(builder), arguments)
-        return context.get_dummy_value()
-
-    return signature, codegen
+def intrinsic(count: int, emit: Callable[["Emitter", Sequence[Value]], Value | None]) -> Any:
+    """A function of `count` int64 that steps call, whose instructions `emit` writes."""
+    return Instruction(count, emit)
 
 
 class Emitter:
@@ -84,8 +77,15 @@ class Emitter:
 
     def call(self, name: str, result: Any, arguments: Sequence[Value]) -> Value:
         """An instruction of the processor, or a function, by its name in LLVM."""
-        kind = ir.FunctionType(result, [argument.type for argument in arguments])
-        return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), list(arguments))
+        module = self.builder.module
+        if name not in module.globals:
+            ir.Function(module, ir.FunctionType(result, [argument.type for argument in arguments]), name)
+        return self.builder.call(module.globals[name], list(arguments))
+
+    def room(self, size: int) -> Value:
+        """The address of `size` bytes that the function has to itself."""
+        with self.builder.goto_entry_block():
+            return self.builder.ptrtoint(self.builder.alloca(ir.ArrayType(I8, size)), I64)
 
     def elementwise(self, name: str, *arguments: Value) -> Value:
         """LLVM's `llvm.NAME` of vectors of one type."""

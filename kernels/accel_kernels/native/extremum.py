@@ -5,13 +5,10 @@ The operand is [IMAGES, SIZE, CHANNELS], the result an index of BITS for each im
 """
 
 from collections.abc import Callable
-from typing import Any
-
-from numba import types
 
 from accel_kernels._types import Int64
 from accel_kernels.native.fields import field, input_address, output_address
-from accel_kernels.native.memory import LOADS, access
+from accel_kernels.native.memory import LOADS, STORES
 from accel_kernels.native.tables import Field
 
 
@@ -19,8 +16,7 @@ def build(variant: str) -> Callable[..., None]:
     """The step of a variant."""
     operands, bits, kind, ties = variant.split(":")
     load, width, out_width = LOADS[operands], int(operands[1:]) // 8, int(bits) // 8
-    store: Any = access({32: types.int32, 64: types.int64}[int(bits)], stores=True)
-    sign, strict = -1 if kind == "smallest" else 1, int(ties == "first")
+    store, sign, strict = STORES[int(bits)], -1 if kind == "smallest" else 1, int(ties == "first")
 
     def extremum(block: Int64, arena: Int64, constants: Int64, scratch: Int64, part: Int64, parts: Int64) -> None:
         x, y = input_address(block, arena), output_address(block, arena)

@@ -1,27 +1,31 @@
 """Arguments of steps as compiled code reads them."""
 
-from accel_kernels._types import Int64
-from accel_kernels.native.memory import load_int64
+from collections.abc import Sequence
+from typing import Any
+
+from accel_kernels.native.emit import I64, Emitter, Value, intrinsic
 from accel_kernels.native.parts import inline
 from accel_kernels.native.tables import Field
 
 __all__ = ["field", "inline", "input_address", "output_address"]
 
 
-@inline
-def field(block: Int64, place: Int64) -> Int64:
-    """The argument at a place of a row."""
-    value: Int64 = load_int64(block + 8 * place)
-    return value
+def _field(e: Emitter, block: Value, place: Value) -> Value:
+    return e.load(e.add(block, e.multiply(place, 8)), I64)
 
 
-@inline
-def input_address(block: Int64, arena: Int64) -> Int64:
-    """Where the first operand lies."""
-    return field(block, Field.INPUT) + arena * field(block, Field.IN_ARENA)
+def _operand(in_arena: Field, place: Field) -> Any:
+    def emit(e: Emitter, arguments: Sequence[Value]) -> Value:
+        block, arena = arguments
+        inside = e.multiply(arena, _field(e, block, e.number(in_arena)))
+        return e.add(_field(e, block, e.number(place)), inside)
+
+    return intrinsic(2, emit)
 
 
-@inline
-def output_address(block: Int64, arena: Int64) -> Int64:
-    """Where the result lies."""
-    return field(block, Field.OUTPUT) + arena * field(block, Field.OUT_ARENA)
+field = intrinsic(2, lambda e, arguments: _field(e, *arguments))
+"""(row of arguments, place): the argument at a place."""
+input_address = _operand(Field.IN_ARENA, Field.INPUT)
+"""(row of arguments, arena): where the first operand lies."""
+output_address = _operand(Field.OUT_ARENA, Field.OUTPUT)
+"""(row of arguments, arena): where the result lies."""

@@ -8,14 +8,12 @@ a while, which is what a few microseconds between equal shares need, and then yi
 that have to share a core do not hold each other up for longer than the system's own scheduling does.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from llvmlite import ir
-from numba import types
 
 from accel_kernels._types import Int64
-from accel_kernels.native.emit import I32, I64, Emitter, instruction
+from accel_kernels.native.emit import I32, I64, Emitter, Value, intrinsic
 from accel_kernels.native.fields import inline
 from accel_kernels.native.memory import load_int64
 
@@ -23,63 +21,39 @@ _SPINS = 4000
 _STEP_ARGUMENTS = 6
 
 
-@instruction
-def _call(typingctx: Any, address: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any) -> Any:
-    """Call a step: numba's convention puts a place for the result and one for errors before the arguments."""
-
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = ir.IntType(8).as_pointer()
-        kind = ir.FunctionType(I32, [pointer, pointer, *[I64] * _STEP_ARGUMENTS])
-        entry = builder.inttoptr(arguments[0], kind.as_pointer())
-        place = builder.alloca(I64, size=4)
-        unused = builder.bitcast(place, pointer)
-        builder.call(entry, [unused, unused, *arguments[1:]])
-        return context.get_dummy_value()
-
-    return types.void(*[types.int64] * (1 + _STEP_ARGUMENTS)), codegen
+def _emit_call(e: Emitter, arguments: Sequence[Value]) -> None:
+    kind = ir.FunctionType(ir.VoidType(), [I64] * _STEP_ARGUMENTS)
+    e.builder.call(e.builder.inttoptr(arguments[0], kind.as_pointer()), arguments[1:])
 
 
-@instruction
-def _arrive(typingctx: Any, counter: Any) -> Any:
-    """Add one to the counter, after everything written before."""
-
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = builder.inttoptr(arguments[0], I64.as_pointer())
-        return builder.atomic_rmw("add", pointer, ir.Constant(I64, 1), "acq_rel")
-
-    return types.int64(types.int64), codegen
+def _emit_arrive(e: Emitter, arguments: Sequence[Value]) -> None:
+    e.builder.atomic_rmw("add", _pointer(e, arguments[0]), e.number(1), "acq_rel")
 
 
-@instruction
-def _seen(typingctx: Any, counter: Any) -> Any:
-    """The counter, before everything read after."""
-
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = builder.inttoptr(arguments[0], I64.as_pointer())
-        return builder.atomic_rmw("add", pointer, ir.Constant(I64, 0), "acq_rel")
-
-    return types.int64(types.int64), codegen
+def _emit_seen(e: Emitter, arguments: Sequence[Value]) -> Value:
+    return e.builder.atomic_rmw("add", _pointer(e, arguments[0]), e.number(0), "acq_rel")
 
 
-@instruction
-def _pause(typingctx: Any) -> Any:
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        if builder.module.triple.startswith(("x86_64", "i686")):
-            Emitter(builder).call("llvm.x86.sse2.pause", ir.VoidType(), [])
-        return context.get_dummy_value()
-
-    return types.void(), codegen
+def _pointer(e: Emitter, address: Value) -> Value:
+    return e.builder.inttoptr(address, I64.as_pointer())
 
 
-@instruction
-def _yield(typingctx: Any) -> Any:
-    """The C library's sched_yield."""
+def _emit_pause(e: Emitter, arguments: Sequence[Value]) -> None:
+    if e.builder.module.triple.startswith(("x86_64", "i686")):
+        e.call("llvm.x86.sse2.pause", ir.VoidType(), [])
 
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        Emitter(builder).call("sched_yield", I32, [])
-        return context.get_dummy_value()
 
-    return types.void(), codegen
+def _emit_yield(e: Emitter, arguments: Sequence[Value]) -> None:
+    e.call("sched_yield", I32, [])  # of the C library
+
+
+_call = intrinsic(1 + _STEP_ARGUMENTS, _emit_call)
+"""Call the step at an address."""
+_arrive = intrinsic(1, _emit_arrive)
+"""Add one to the counter at an address, after everything written before."""
+_seen = intrinsic(1, _emit_seen)
+"""The counter at an address, before everything read after."""
+_pause, _yield = intrinsic(0, _emit_pause), intrinsic(0, _emit_yield)
 
 
 @inline

@@ -5,16 +5,12 @@ several tables, OTHER is the address of an int32 for each element: which table i
 """
 
 from collections.abc import Callable
-from typing import Any
-
-from numba import types
 
 from accel_kernels._types import Int64
 from accel_kernels.native.fields import field, input_address, output_address
-from accel_kernels.native.memory import LOADS, access, load_int32
+from accel_kernels.native.memory import LOADS, STORES, load_int32
 from accel_kernels.native.tables import Field
 
-_TYPES = {8: types.int8, 16: types.int16, 32: types.int32}
 _LOWEST = {"u8": 0, "s8": -128, "s16": -32768}
 
 
@@ -23,8 +19,7 @@ def build(variant: str) -> Callable[..., None]:
     operands, bits, *indexed = variant.split(":")
     width, out_width = int(operands[1:]) // 8, int(bits) // 8
     load, lowest, entries = LOADS[operands], _LOWEST[operands], 1 << int(operands[1:])
-    load_entry: Any = access(_TYPES[int(bits)], stores=False)
-    store: Any = access(_TYPES[int(bits)], stores=True)
+    load_entry, store = LOADS[f"s{bits}"], STORES[int(bits)]
 
     def lookup(block: Int64, arena: Int64, constants: Int64, scratch: Int64, part: Int64, parts: Int64) -> None:
         x, y = input_address(block, arena), output_address(block, arena)

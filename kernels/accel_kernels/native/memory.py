@@ -1,109 +1,74 @@
 """Loads, stores and copies by address, for steps."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from llvmlite import ir
-from numba import types
 
 from accel_kernels._types import Int64
-from accel_kernels.native.emit import I8, I16, I64, Emitter, instruction, vector
+from accel_kernels.native.emit import I8, I16, I64, Emitter, Value, intrinsic, vector
 
 _BLOCK = 64
 """Bytes that `copy` moves at once."""
 
 
-def access(kind: Any, *, stores: bool) -> Any:
-    """An intrinsic that loads or stores one number of a numba type at any address."""
-    if stores:
+def load(operands: str) -> Any:
+    """An intrinsic that loads a number from any address: "u8", "s8", "s16", ..., "s64"."""
+    kind, extend = ir.IntType(int(operands[1:])), "zext" if operands[0] == "u" else "sext"
 
-        @instruction
-        def store(typingctx: Any, address: Any, value: Any) -> Any:
-            def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-                data = context.get_data_type(kind)
-                stored = builder.store(arguments[1], builder.inttoptr(arguments[0], data.as_pointer()))
-                stored.align = 1
-                return context.get_dummy_value()
+    def emit(e: Emitter, arguments: Sequence[Value]) -> Value:
+        return getattr(e.builder, extend)(e.load(arguments[0], kind), I64)
 
-            return types.void(types.int64, kind), codegen
-
-        return store
-
-    @instruction
-    def load(typingctx: Any, address: Any) -> Any:
-        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            data = context.get_data_type(kind)
-            loaded = builder.load(builder.inttoptr(arguments[0], data.as_pointer()))
-            loaded.align = 1
-            return loaded
-
-        return kind(types.int64), codegen
-
-    return load
+    return intrinsic(1, emit)
 
 
-load_int64 = access(types.int64, stores=False)
-load_int32 = access(types.int32, stores=False)
-load_int16 = access(types.int16, stores=False)
-load_int8 = access(types.int8, stores=False)
-load_uint8 = access(types.uint8, stores=False)
-load_uint16 = access(types.uint16, stores=False)
-load_float32 = access(types.float32, stores=False)
-store_int16 = access(types.int16, stores=True)
-store_int8 = access(types.int8, stores=True)
-store_int32 = access(types.int32, stores=True)
-store_int64 = access(types.int64, stores=True)
+def store(bits: int) -> Any:
+    """An intrinsic (address, number) that stores the lowest bits of a number at any address."""
 
-LOADS = {"u8": load_uint8, "s8": load_int8, "s16": load_int16, "u16": load_uint16, "s32": load_int32}
+    def emit(e: Emitter, arguments: Sequence[Value]) -> None:
+        e.store(e.builder.trunc(arguments[1], ir.IntType(bits)), arguments[0])
+
+    return intrinsic(2, emit)
 
 
-@instruction
-def _copy_block(typingctx: Any, target: Any, source: Any) -> Any:
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        e, kind = Emitter(builder), vector(I8, _BLOCK)
-        e.store(e.load(arguments[1], kind), arguments[0])
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64), codegen
+LOADS = {operands: load(operands) for operands in ("u8", "s8", "u16", "s16", "s32", "s64")}
+STORES = {bits: store(bits) for bits in (8, 16, 32, 64)}
+load_uint8, load_int32, load_int64 = LOADS["u8"], LOADS["s32"], LOADS["s64"]
+load_int8, load_int16, store_int8, store_int16 = LOADS["s8"], LOADS["s16"], STORES[8], STORES[16]
+store_int32, store_int64 = STORES[32], STORES[64]
 
 
-@instruction
-def _widen_block(typingctx: Any, target: Any, source: Any, kind: Any, zero_point: Any) -> Any:
-    """Sixteen codes of 8 bits as int16, the zero point subtracted; kind: 1 for int8, 0 for uint8."""
-
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        target, source, signed, zero = arguments
-        e, shorts = Emitter(builder), vector(ir.IntType(16), 16)
-        codes = e.load(source, vector(I8, 16))
-        flag = builder.icmp_signed("!=", signed, ir.Constant(I64, 0))
-        wide = builder.select(flag, builder.sext(codes, shorts), builder.zext(codes, shorts))
-        e.store(builder.sub(wide, e.splat(builder.trunc(zero, ir.IntType(16)), 16)), target)
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64, types.int64, types.int64), codegen
+def _emit_copy(e: Emitter, arguments: Sequence[Value]) -> None:
+    target, source = arguments
+    e.store(e.load(source, vector(I8, _BLOCK)), target)
 
 
-@instruction
-def _flip_block(typingctx: Any, target: Any, source: Any) -> Any:
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        e, kind = Emitter(builder), vector(I8, _BLOCK)
-        e.store(builder.xor(e.load(arguments[1], kind), e.constant(kind, -128)), arguments[0])
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64), codegen
+def _emit_flip(e: Emitter, arguments: Sequence[Value]) -> None:
+    target, source = arguments
+    kind = vector(I8, _BLOCK)
+    e.store(e.builder.xor(e.load(source, kind), e.constant(kind, -128)), target)
 
 
-@instruction
-def _split_block(typingctx: Any, low: Any, high: Any, source: Any) -> Any:
+def _emit_widen(e: Emitter, arguments: Sequence[Value]) -> None:
+    """Sixteen codes of 8 bits as int16, the zero point subtracted; signed: 1 for int8, 0 for uint8."""
+    target, source, signed, zero = arguments
+    builder, shorts = e.builder, vector(I16, 16)
+    codes = e.load(source, vector(I8, 16))
+    flag = builder.icmp_signed("!=", signed, ir.Constant(I64, 0))
+    wide = builder.select(flag, builder.sext(codes, shorts), builder.zext(codes, shorts))
+    e.store(builder.sub(wide, e.splat(builder.trunc(zero, I16), 16)), target)
+
+
+def _emit_split(e: Emitter, arguments: Sequence[Value]) -> None:
     """The lower and the upper bytes of 32 codes of 16 bits."""
+    (low, high, source), bytes_of_half = arguments, vector(I8, _BLOCK // 2)
+    codes = e.load(source, vector(I16, _BLOCK // 2))
+    e.store(e.builder.trunc(codes, bytes_of_half), low)
+    e.store(e.builder.trunc(e.builder.lshr(codes, e.constant(codes.type, 8)), bytes_of_half), high)
 
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        e, bytes_of_half = Emitter(builder), vector(I8, _BLOCK // 2)
-        codes = e.load(arguments[2], vector(I16, _BLOCK // 2))
-        e.store(builder.trunc(codes, bytes_of_half), arguments[0])
-        e.store(builder.trunc(builder.lshr(codes, e.constant(codes.type, 8)), bytes_of_half), arguments[1])
-        return context.get_dummy_value()
 
-    return types.void(types.int64, types.int64, types.int64), codegen
+_copy_block, _flip_block, _widen_block = intrinsic(2, _emit_copy), intrinsic(2, _emit_flip), intrinsic(4, _emit_widen)
+_split_block = intrinsic(3, _emit_split)
 
 
 def split(low: Int64, high: Int64, source: Int64, size: Int64) -> None:

@@ -5,24 +5,18 @@ innermost last. OTHER and SIZE are the offsets of the first elements. A constant
 """
 
 from collections.abc import Callable
-from typing import Any
-
-from numba import types
 
 from accel_kernels._types import Int64
 from accel_kernels.native.fields import field, inline, input_address, output_address
-from accel_kernels.native.memory import access, load_int64, store_int64
+from accel_kernels.native.memory import LOADS, STORES, load_int8, load_int64, store_int8, store_int64
 from accel_kernels.native.tables import Field
-
-_TYPES = {1: types.int8, 2: types.int16, 4: types.int32, 8: types.int64}
 
 
 def build(variant: str) -> Callable[..., None]:
     """The step of a variant."""
     kind, size_text = variant.split(":")
     size = int(size_text)
-    load: Any = access(_TYPES[size], stores=False)
-    store: Any = access(_TYPES[size], stores=True)
+    load, store = LOADS[f"s{8 * size}"], STORES[8 * size]
 
     def fill(block: Int64, arena: Int64, constants: Int64, scratch: Int64, part: Int64, parts: Int64) -> None:
         out = output_address(block, arena)
@@ -57,13 +51,10 @@ def build(variant: str) -> Callable[..., None]:
     return copy if kind == "copy" else fill
 
 
-_load_byte, _store_byte = access(types.int8, stores=False), access(types.int8, stores=True)
-
-
 @inline
 def _copy_bytes(target: Int64, source: Int64, count: Int64) -> None:
     whole = count // 8 * 8
     for i in range(0, whole, 8):
         store_int64(target + i, load_int64(source + i))
     for i in range(whole, count):
-        _store_byte(target + i, _load_byte(source + i))
+        store_int8(target + i, load_int8(source + i))

@@ -1,4 +1,4 @@
-"""The parameters of averages and of the inputs' quantization, as steps read them; nothing here needs numba."""
+"""The parameters of averages and of the inputs' quantization, as steps read them."""
 
 from collections.abc import Mapping
 

@@ -1,8 +1,7 @@
 """Machine code of steps by name: from the cache on disk if it is there, else compiled.
 
 The cache lies beside numba's, in a directory named by a digest of everything that the code depends on (`_cache`). A
-file holds the entry's symbol and the object code behind a checksum, so that a damaged one is compiled again. Loading
-needs LLVM's linker alone: numba is imported only to compile.
+file holds the object code behind a checksum, so that a damaged one is compiled again.
 """
 
 import contextlib
@@ -17,6 +16,9 @@ from typing import Any
 
 from accel_kernels import _cache
 
+SYMBOL = "step"
+"""The name of every step in its object code."""
+
 _CHECKSUM = 32
 _loaded: dict[str, int] = {}
 _kept: list[Any] = []
@@ -25,19 +27,13 @@ _kept: list[Any] = []
 def address(name: str) -> int:
     """Where the code of a step lies: `module` or `module:variant`, for a module of this package with a `build`."""
     if name not in _loaded:
-        symbol, code = _read(name) or _compiled(name)
-        _loaded[name] = _link(symbol, code)
+        _loaded[name] = link(_read(name) or _compiled(name))
     return _loaded[name]
 
 
 def function(name: str, arguments: int) -> Any:
     """The code as a function of `arguments` integers for Python; it runs without the interpreter lock."""
-    ignored = ctypes.create_string_buffer(64)  # where compiled code would put results and errors: there are none
-    _kept.append(ignored)
-    kind = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_int64] * (arguments + 2))
-    entry = kind(address(name))
-    place = ctypes.addressof(ignored)
-    return lambda *values: entry(place, place + 32, *values)
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * arguments)(address(name))
 
 
 @cache
@@ -49,22 +45,21 @@ def _target() -> Any:
     return llvm.Target.from_default_triple()
 
 
-def _link(symbol: str, code: bytes) -> int:
-    """In an engine of its own: objects compiled in different processes may use the same names for different things."""
+def link(code: bytes) -> int:
+    """The address of object code that is ready to run; in an engine of its own, as all use the same name."""
     import llvmlite.binding as llvm
 
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target().create_target_machine(jit=True))
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     _kept.append(engine)
-    return int(engine.get_function_address(symbol))
+    return int(engine.get_function_address(SYMBOL))
 
 
-def _compiled(name: str) -> tuple[str, bytes]:
-    compiler = import_module("accel_kernels.native.compile")
-    symbol, code = compiler.compile_step(name)
-    _write(name, symbol, code)
-    return symbol, code
+def _compiled(name: str) -> bytes:
+    code: bytes = import_module("accel_kernels.native.compile").compile_step(name)
+    _write(name, code)
+    return code
 
 
 def _path(name: str) -> Path | None:
@@ -72,7 +67,7 @@ def _path(name: str) -> Path | None:
     return None if directory is None else Path(directory, name.replace(":", "-") + ".step")
 
 
-def _read(name: str) -> tuple[str, bytes] | None:
+def _read(name: str) -> bytes | None:
     path = _path(name)
     if path is None:
         return None
@@ -80,21 +75,17 @@ def _read(name: str) -> tuple[str, bytes] | None:
         content = path.read_bytes()
     except OSError:
         return None
-    checksum, payload = content[:_CHECKSUM], content[_CHECKSUM:]
-    if hashlib.sha256(payload).digest() != checksum:
-        return None
-    symbol, _, code = payload.partition(b"\0")
-    return symbol.decode(), code
+    checksum, code = content[:_CHECKSUM], content[_CHECKSUM:]
+    return code if hashlib.sha256(code).digest() == checksum else None
 
 
-def _write(name: str, symbol: str, code: bytes) -> None:
+def _write(name: str, code: bytes) -> None:
     """As a whole or not at all; a cache that cannot be written costs time and nothing else."""
     path = _path(name)
     if path is None:
         return
-    payload = symbol.encode() + b"\0" + code
     with contextlib.suppress(OSError):
         handle, temporary = tempfile.mkstemp(dir=path.parent)
         with os.fdopen(handle, "wb") as file:
-            file.write(hashlib.sha256(payload).digest() + payload)
+            file.write(hashlib.sha256(code).digest() + code)
         Path(temporary).replace(path)

@@ -6,26 +6,21 @@ and ZERO_POINT its zero point; for "table16" EXTRA is the address of the samples
 EXTRA_2 are the bits of the output.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-from numba import types
+from llvmlite import ir
 
-from accel_kernels import integers
-from accel_kernels import softmax as arrays
 from accel_kernels._types import Int64
+from accel_kernels.integers import clamp, wrap32
+from accel_kernels.native.emit import F32, F64, I64, Emitter, Instruction, Value, intrinsic
 from accel_kernels.native.fields import field, inline, input_address, output_address
-from accel_kernels.native.memory import LOADS, access, load_float32, load_int64
-from accel_kernels.native.parts import as_part
+from accel_kernels.native.memory import LOADS, STORES, load_int64
 from accel_kernels.native.tables import Field
+from accel_kernels.softmax import bit_length, divide_by_power_of_two, multiply_high, one_over_one_plus
 
 Finish = Callable[..., None]
 
-_load_float64: Any = access(types.float64, stores=False)
-_bit_length, _multiply = as_part(arrays.bit_length), as_part(arrays.multiply_high)
-_divide, _inverse = as_part(arrays.divide_by_power_of_two), as_part(arrays.one_over_one_plus)
-_wrap32, _clamp = as_part(integers.wrap32), as_part(integers.clamp)
 _MAGIC = 6755399441055744.0
 """1.5 * 2^52: adding it to a small number leaves no fraction, rounded half to even."""
 
@@ -34,7 +29,7 @@ def build(variant: str) -> Callable[..., None]:
     """The step of a variant."""
     form, operands, bits_text = variant.split(":")
     load, width, bits = LOADS[operands], int(operands[1:]) // 8, int(bits_text)
-    out_width, store = bits // 8, access({8: types.int8, 16: types.int16}[bits], stores=True)
+    out_width, store = bits // 8, STORES[bits]
     finish = _FORMS[form](load, width, store, out_width)
 
     def softmax(block: Int64, arena: Int64, constants: Int64, scratch: Int64, part: Int64, parts: Int64) -> None:
@@ -59,13 +54,13 @@ def _fixed(load: Any, width: int, store: Any, out_width: int) -> Finish:
         total = 0
         for k in range(size):
             e = load_int64(table + 8 * (top - load(source + k * width)))
-            total += _divide(e, 12) if e >= 0 else 0
-        headroom = 32 - _bit_length(total)
-        inverse = _inverse(_wrap32((total << headroom) - (1 << 31)))
+            total += divide_by_power_of_two(e, 12) if e >= 0 else 0
+        headroom = 32 - bit_length(total)
+        inverse = one_over_one_plus(wrap32((total << headroom) - (1 << 31)))
         for k in range(size):
             e = load_int64(table + 8 * (top - load(source + k * width)))
-            share = _divide(_multiply(inverse, max(e, 0)), 12 - headroom + 31 - bits)
-            store(target + k * out_width, _clamp(share + low, low, high) if e >= 0 else low)
+            share = divide_by_power_of_two(multiply_high(inverse, max(e, 0)), 12 - headroom + 31 - bits)
+            store(target + k * out_width, clamp(share + low, low, high) if e >= 0 else low)
 
     return finish
 
@@ -85,61 +80,73 @@ def _table16(load: Any, width: int, store: Any, out_width: int) -> Finish:
         table, samples, total = field(block, Field.TABLE), field(block, Field.EXTRA), 0
         for k in range(size):
             total += load_int64(table + 8 * (top - load(source + k * width)))
-        headroom = 32 - _bit_length(total)
+        headroom = 32 - bit_length(total)
         shifted = ((total << (headroom - 1)) + (1 << 13)) >> 14
-        inverse = interpolate(samples, _clamp(shifted - ((1 << 15) + (1 << 16)), -32768, 32767))
+        inverse = interpolate(samples, clamp(shifted - ((1 << 15) + (1 << 16)), -32768, 32767))
         right = 31 - headroom
         for k in range(size):
             e = load_int64(table + 8 * (top - load(source + k * width)))
             share = (e * inverse + (1 << (right - 1))) >> right
-            store(target + k * out_width, _clamp(share, 0, 32767))
+            store(target + k * out_width, clamp(share, 0, 32767))
 
     return finish
 
 
-def _float32(load: Any, width: int, store: Any, out_width: int) -> Finish:
-    """A sequential sum in float32, shares in float64."""
+class _Float:
+    """Of exponentials of one type, added up one after the other; shares in float64.
 
-    @inline
-    def finish(block: Int64, source: Int64, size: Int64, top: Int64, target: Int64) -> None:
-        table, scale, total = field(block, Field.TABLE), _load_float64(field(block, Field.EXTRA)), np.float32(0)
-        for k in range(size):
-            total = total + load_float32(table + 4 * (top - load(source + k * width)))
-        for k in range(size):
-            e = np.float64(load_float32(table + 4 * (top - load(source + k * width))))
-            store(target + k * out_width, _rounded(block, e * scale / np.float64(total)))
+    Arguments: row of arguments, codes, their number, the largest, results.
+    """
 
-    return finish
+    def __init__(self, kind: Any, load: Instruction, width: int, store: Instruction, out_width: int) -> None:
+        self._kind, self._bytes = kind, 4 if kind == F32 else 8
+        self._load, self._width, self._store, self._out_width = load, width, store, out_width
+
+    def emit(self, e: Emitter, arguments: Sequence[Value]) -> None:
+        b, (block, source, size, top, target) = e.builder, arguments
+        places = Field.TABLE, Field.EXTRA, Field.ZERO_POINT, Field.LOW, Field.HIGH
+        table, scale, zero_point, low, high = (field.emit(e, [block, e.number(place)]) for place in places)
+        limits = [b.sitofp(b.sub(limit, zero_point), F64) for limit in (low, high)]
+        scale = e.load(scale, F64)
+
+        def exponential(k: Value) -> Value:
+            code = self._load.emit(e, [e.add(source, e.multiply(k, self._width))])
+            return e.load(e.add(table, e.multiply(b.sub(top, code), self._bytes)), self._kind)
+
+        def add(k: Value, sums: list[Value]) -> list[Value]:
+            return [b.fadd(sums[0], exponential(k))]
+
+        (total,) = e.loop(size, [ir.Constant(self._kind, 0.0)], add, perhaps_empty=True)
+
+        def share(k: Value, carried: list[Value]) -> list[Value]:
+            code = e.add(_limited_rint(e, self._share(e, exponential(k), total, scale), limits), zero_point)
+            self._store.emit(e, [e.add(target, e.multiply(k, self._out_width)), code])
+            return []
+
+        e.loop(size, [], share, perhaps_empty=True)
+
+    def _share(self, e: Emitter, exponential: Value, total: Value, scale: Value) -> Value:
+        b = e.builder
+        if self._kind == F64:
+            return b.fdiv(b.fdiv(exponential, total), scale)
+        return b.fdiv(b.fmul(b.fpext(exponential, F64), scale), b.fpext(total, F64))
 
 
-def _float64(load: Any, width: int, store: Any, out_width: int) -> Finish:
-    """A sequential sum in float64."""
-
-    @inline
-    def finish(block: Int64, source: Int64, size: Int64, top: Int64, target: Int64) -> None:
-        table, scale, total = field(block, Field.TABLE), _load_float64(field(block, Field.EXTRA)), 0.0
-        for k in range(size):
-            total = total + _load_float64(table + 8 * (top - load(source + k * width)))
-        for k in range(size):
-            e = _load_float64(table + 8 * (top - load(source + k * width)))
-            store(target + k * out_width, _rounded(block, e / total / scale))
-
-    return finish
+def _limited_rint(e: Emitter, multiple: Value, limits: Sequence[Value]) -> Value:
+    """int64 rint(multiple), limited before it becomes an integer."""
+    b, magic = e.builder, ir.Constant(F64, _MAGIC)
+    for limit, sign in zip(limits, "><", strict=True):
+        multiple = b.select(b.fcmp_ordered(sign, limit, multiple), limit, multiple)
+    return b.fptosi(b.fsub(b.fadd(multiple, magic), magic), I64)
 
 
-@inline
-def _rounded(block: Int64, multiple: float) -> Int64:
-    """rint(multiple) + zero point, limited before it becomes an integer."""
-    zero_point = field(block, Field.ZERO_POINT)
-    limited = min(
-        max(multiple, float(field(block, Field.LOW) - zero_point)), float(field(block, Field.HIGH) - zero_point)
-    )
-    return np.int64((limited + _MAGIC) - _MAGIC) + zero_point
+def _float(kind: Any) -> Callable[[Any, int, Any, int], Finish]:
+    return lambda *memory: intrinsic(5, _Float(kind, *memory).emit)
 
 
 _FORMS: dict[str, Callable[[Any, int, Any, int], Finish]] = {
     "fixed": _fixed,
     "table16": _table16,
-    "float32": _float32,
-    "float64": _float64,
+    "float32": _float(F32),
+    "float64": _float(F64),
 }

@@ -1,4 +1,4 @@
-"""The layouts that steps and those who prepare them agree on; nothing here needs numba.
+"""The layouts that steps and those who prepare them agree on.
 
 A row of arguments is int64[FIELDS]; `Field` names its places. An operand takes two: whether it lies in the arena of
 activations (1) or at an absolute address (0), and its offset or address.

@@ -8,10 +8,9 @@ Registers 0 to 3 hold the sums of a block, 4 and 5 rows of `a`, 6 and 7 columns 
 from collections.abc import Callable, Sequence
 
 from llvmlite import ir
-from numba.core import cgutils
 
 from accel_kernels._types import Int64
-from accel_kernels.native.emit import I8, I16, I32, I64, Emitter, Value, intrinsic, vector
+from accel_kernels.native.emit import I8, I16, I32, Emitter, Value, intrinsic, vector
 from accel_kernels.native.epilogues import EPILOGUES, Epilogue, load_columns, narrow
 from accel_kernels.native.fields import inline
 from accel_kernels.native.rows import store_columns
@@ -37,15 +36,13 @@ def pointer(e: Emitter, address: Value) -> Value:
 
 def held_bytes(e: Emitter, size: int) -> Value:
     """The address of memory on the stack, which begins where a vector register's does."""
-    start = e.builder.ptrtoint(cgutils.alloca_once(e.builder, ir.ArrayType(I8, size + TILE_BYTES)), I64)
-    return e.builder.and_(e.add(start, TILE_BYTES - 1), e.number(-TILE_BYTES))
+    return e.builder.and_(e.add(e.room(size + TILE_BYTES), TILE_BYTES - 1), e.number(-TILE_BYTES))
 
 
 def configure_tiles(e: Emitter, arguments: Sequence[Value]) -> None:
     """All registers as (rows) x 64 bytes, those of weights with 16 rows."""
     (rows,) = arguments
-    place = cgutils.alloca_once(e.builder, ir.ArrayType(I64, _CONFIGURATION // 8))
-    start = e.builder.ptrtoint(place, I64)
+    start = e.room(_CONFIGURATION)
     e.store(e.constant(vector(I8, _CONFIGURATION), 0), start)
     e.store(ir.Constant(I8, 1), start)
     for register in range(_REGISTERS):

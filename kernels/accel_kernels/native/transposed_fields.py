@@ -1,4 +1,4 @@
-"""What a phase of a transposed convolution is told by; nothing here needs numba."""
+"""What a phase of a transposed convolution is told by."""
 
 from enum import IntEnum, auto
 
