@@ -10,6 +10,8 @@ from accel_sim.numerics.profiles import Profile, get_profile
 from accel_sim.sim.result import Level
 
 Hardware = AcceleratorConfig | str | os.PathLike[str]
+DEFAULT_ACCUMULATORS = (16, 20, 24, 32)
+"""Widths that an overflow analysis judges, in bits."""
 
 
 def resolve_hardware(hardware: Hardware) -> AcceleratorConfig:

@@ -1,6 +1,6 @@
 """The facade: load, quantize, compile, run, compare, overflow; a file for each kind of question.
 
-Everything slow to import (the kernels, the file formats) is imported where it is used.
+Everything slow to import (the kernels, the file formats, the analyses) is imported where it is used.
 """
 
 from accel_sim.api.comparing import compare, compare_profiles

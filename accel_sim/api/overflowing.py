@@ -5,10 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from accel_sim.analysis.choices import Hardware, resolve_hardware, resolve_profile
+from accel_sim.analysis.choices import DEFAULT_ACCUMULATORS, Hardware, resolve_hardware, resolve_profile
 from accel_sim.analysis.labels import checked_labels, labels_per_sample
-from accel_sim.analysis.overflow.report import DEFAULT_ACCUMULATORS, OverflowReport, analyze_overflow
-from accel_sim.analysis.overflow.request import MOST_OFFENCES, refuse_without_inputs, requested
 from accel_sim.analysis.samples import sample_count
 from accel_sim.api.running import Array, Progress, by_name, compile, provenance, run, sample_text
 from accel_sim.errors import Fault, InputError
@@ -20,6 +18,7 @@ from accel_sim.sim.result import Level
 if TYPE_CHECKING:
     from accel_sim.analysis.overflow.certificates import Certificate
     from accel_sim.analysis.overflow.counts import OverflowCounts
+    from accel_sim.analysis.overflow.report import OverflowReport
     from accel_sim.numerics.accumulators import AccumulatorStructure
 
 
@@ -34,7 +33,7 @@ def overflow(
     source: str = "",
     threads: int | None = None,
     progress: Progress | None = None,
-) -> OverflowReport:
+) -> "OverflowReport":
     """Which accumulators can overflow: proved from the weights, beside what happens on given inputs.
 
     Args:
@@ -55,6 +54,8 @@ def overflow(
     """
     from accel_sim.analysis.overflow.curve import overflow_curve
     from accel_sim.analysis.overflow.observed_ranges import observed_intervals
+    from accel_sim.analysis.overflow.report import analyze_overflow
+    from accel_sim.analysis.overflow.request import MOST_OFFENCES, refuse_without_inputs, requested
 
     asked = requested(accumulators, resolve_hardware(hardware).grid.rows)  # what is wrong is told before the run
     program, arithmetic = compile(graph, hardware, profile), resolve_profile(profile, graph)

@@ -5,6 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim import api, demo_data
+from accel_sim.analysis.mismatch.run import Comparison
 from accel_sim.analysis.overflow.report import analyze_overflow
 from accel_sim.analysis.samples import stored
 from accel_sim.cli.files import output_files
@@ -33,7 +34,7 @@ def demo_command(hw: str, overrides: tuple[str, ...], threads: int | None, json_
 
 
 def _demonstrate(hardware: AcceleratorConfig, threads: int | None) -> DemoReport:
-    from accel_sim.reference import evaluate_fake_quant, evaluate_float
+    from accel_sim.reference import evaluate_float
 
     images, labels = demo_data.heldout()
     with stage("quantizing"):
@@ -42,20 +43,18 @@ def _demonstrate(hardware: AcceleratorConfig, threads: int | None) -> DemoReport
         inputs, source = {quantized.inputs[0]: images}, f"{len(images)} held-out digits"
     with stage("compiling"):
         program = api.compile(quantized, hardware, _PROFILE)
+        # causes of differences would take as long again; `accel-sim compare` finds them
+        comparison = Comparison(quantized, hardware, PROFILES[_PROFILE], explain=False, labels=labels)
     with stage("running") as advance:
-        result = api.run(program, inputs, Level.CYCLE, threads=threads, progress=advance)
-    with stage("comparing") as advance:
-        mismatch = api.compare(
-            quantized, inputs, hardware, _PROFILE, explain=False, source=source, threads=threads, progress=advance
-        )  # causes would take as long again; `accel-sim compare` finds them
-        scores = {
-            "floating": evaluate_float(network, stored(network, inputs))[network.outputs[0]],
-            "fake_quant": evaluate_fake_quant(quantized, stored(quantized, inputs), np.float32)[quantized.outputs[0]],
-            "integer": result.outputs[quantized.outputs[0]],
-        }
+        result = api.run(program, inputs, Level.CYCLE, keep=comparison.tensors, threads=threads, progress=advance)
+    with stage("comparing"):
+        comparison.add_result(inputs, result)
+        mismatch = comparison.report(source, result.samples)
+        floating = evaluate_float(network, stored(network, inputs))[network.outputs[0]]
+    assert mismatch.accuracy is not None
     provenance = api.provenance(program, source)
     return DemoReport(
-        Accuracies(**{name: _top1(values, labels) for name, values in scores.items()}),
+        Accuracies(_top1(floating, labels), mismatch.accuracy.simulated, mismatch.accuracy.machine),
         RunReport(provenance, result),
         mismatch,
         analyze_overflow(quantized, PROFILES[_PROFILE], provenance, run=result),

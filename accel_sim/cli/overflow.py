@@ -6,7 +6,7 @@ from dataclasses import replace
 import click
 
 from accel_sim import api
-from accel_sim.analysis.overflow.report import DEFAULT_ACCUMULATORS
+from accel_sim.analysis.choices import DEFAULT_ACCUMULATORS
 from accel_sim.cli.boundary import DIFFERENCES, DONE
 from accel_sim.cli.files import output_files
 from accel_sim.cli.options import (

@@ -17,8 +17,13 @@ _CHUNK_ELEMENTS = 1 << 23  # of extracted windows held at once
 
 def pad_image(x: Array, padding: Padding2D, value: Any) -> Array:
     """[N,H,W,C] with spatial padding."""
-    widths = ((0, 0), (padding.top, padding.bottom), (padding.left, padding.right), (0, 0))
-    return np.pad(x, widths, constant_values=value)
+    n, height, width, channels = x.shape
+    shape = n, padding.top + height + padding.bottom, padding.left + width + padding.right, channels
+    if shape == x.shape:
+        return np.ascontiguousarray(x)  # in any case: the order of sums over windows follows that of memory
+    padded = np.full(shape, value, x.dtype)
+    padded[:, padding.top : padding.top + height, padding.left : padding.left + width] = x
+    return padded
 
 
 def windows(x: Array, kernel: tuple[int, int], strides: tuple[int, int], dilations: tuple[int, int]) -> Array:

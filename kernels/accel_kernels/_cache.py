@@ -18,6 +18,9 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
+import llvmlite
+import numpy as np
+
 from accel_kernels.native.tier import target, tier
 
 BOUNDS_CHECKED = os.environ.get("ACCEL_KERNELS_BOUNDSCHECK") == "1"
@@ -68,6 +71,6 @@ def _digest() -> str:
     package = Path(__file__).parent
     for source in sorted(package.rglob("*.py")):
         state.update(str(source.relative_to(package)).encode() + b"\0" + source.read_bytes() + b"\0")
-    versions = (sys.version, *(version(name) for name in ("numba", "llvmlite", "numpy")))
+    versions = (sys.version, version("numba"), llvmlite.__version__, np.__version__)  # numba is slow to import
     state.update(repr((BOUNDS_CHECKED, versions, target(), tier().name)).encode())
     return state.hexdigest()[:20]

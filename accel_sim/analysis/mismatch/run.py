@@ -19,7 +19,7 @@ from accel_sim.ir import Graph
 from accel_sim.numerics import Profile
 from accel_sim.reference import evaluate_fake_quant
 from accel_sim.sim.machine import Machine
-from accel_sim.sim.result import Level
+from accel_sim.sim.result import Level, RunResult
 
 Array = NDArray[np.generic]
 SIMULATIONS: dict[str, type[np.float32] | type[np.float64]] = {"float32": np.float32, "float64": np.float64}
@@ -68,8 +68,17 @@ class Comparison:
 
     def add(self, batch: Mapping[str, Array], *, threads: int | None = None) -> int:
         """Run and compare one batch, inputs in the file's layout; the number of its samples."""
-        keep = dict.fromkeys((*self._graph.inputs, *self._counts.tensors))
-        result = self._machine.run(self._program, batch, Level.FUNCTIONAL, keep=keep, threads=threads)
+        result = self._machine.run(self._program, batch, Level.FUNCTIONAL, keep=self.tensors, threads=threads)
+        self.add_result(batch, result)
+        return result.samples
+
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """What is compared, and the inputs: a run that keeps these can be added as it is."""
+        return tuple(dict.fromkeys((*self._graph.inputs, *self._counts.tensors)))
+
+    def add_result(self, batch: Mapping[str, Array], result: RunResult) -> None:
+        """Compare what the same machine has made of a batch."""
         simulated = evaluate_fake_quant(self._graph, stored(self._graph, batch), SIMULATIONS[self._simulation])
         self._counts.add(result.tensors, simulated)
         if self._replay:
@@ -77,7 +86,6 @@ class Comparison:
         if self._votes:
             name = self._graph.outputs[0]
             self._votes.add(result.tensors[name], simulated[name])
-        return result.samples
 
     def report(self, inputs: str, samples: int) -> MismatchReport:
         """The figures so far; `inputs` says where the data came from."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from accel_sim.analysis.choices import DEFAULT_ACCUMULATORS
 from accel_sim.analysis.overflow.bounds import (
     AccumulatorBound,
     BoundKind,
@@ -24,8 +25,6 @@ from accel_sim.ir import Graph
 from accel_sim.numerics.accumulators import NARROWEST, WIDEST
 from accel_sim.numerics.profiles import Profile
 from accel_sim.sim.result import LayerResult, RunResult
-
-DEFAULT_ACCUMULATORS = (16, 20, 24, 32)
 
 
 @dataclass(frozen=True)
