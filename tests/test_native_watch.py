@@ -43,6 +43,12 @@ def test_codes_of_16_bits(depthwise: bool, rng: np.random.Generator) -> None:
 
 
 @random_cases(12)
+def test_sums_of_64_bits(rng: np.random.Generator) -> None:
+    recipe = RECIPES["single rounding, 16-bit multiplier"]
+    compare(convolution(rng, recipe, depthwise=False, x_type="int16", wide=True)[0])
+
+
+@random_cases(12)
 def test_transposed_convolutions(rng: np.random.Generator) -> None:
     compare(transposed(rng, RECIPES["double rounding"], x_type="int8")[0])
 

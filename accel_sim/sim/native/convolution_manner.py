@@ -23,6 +23,7 @@ class Manner(Enum):
     EXACT = "sums modulo 2^32"
     WIDE = "sums of 64 bits"
     WATCHED = "addition by addition, of sums that fit 32 bits"
+    WATCHED_WIDE = "addition by addition, of sums that fit 48 bits"
     COUNTED = "counting overflow"
 
 
@@ -39,13 +40,14 @@ def choose_job(command: Convolve | TransposeConvolve, context: Context) -> tuple
     is_wide = engine.accumulator.dtype != np.int32
     sums = sum_span(flat, bias, code_span(command.input.dtype, command.input_zero_point)) if is_wide else (0, 0)
     manner, bits = _manner(command, context, engine, sums), BITS[command.output_to.dtype]
-    if manner is Manner.WIDE:
+    wide = manner in (Manner.WIDE, Manner.WATCHED_WIDE)
+    if wide:
         epilogue = choose_wide_epilogue(command.output, max(map(abs, sums)))
     else:
         epilogue = choose_epilogue(command.output, len(weights))
     if manner is None or epilogue is None or (epilogue.kind == "raw") != (bits == 32):
         return None
-    source, wide = Source.of(command.input, context), manner is Manner.WIDE
+    source = Source.of(command.input, context)
     return ConvolutionJob(command, context, weights, bias, epilogue, bits, source, wide), manner, engine
 
 
@@ -60,6 +62,8 @@ def _manner(command: Convolve | TransposeConvolve, context: Context, engine: Eng
         if narrow or fits:
             return Manner.EXACT
         return Manner.WIDE if centred and command.input.dtype not in CODES else None
+    if engine.kernel is Kernel.LANES64 and not narrow and not fits and centred and engine.accumulator.holds(sums):
+        return Manner.WATCHED_WIDE if command.input.dtype not in CODES else None
     watched = engine.kernel is Kernel.EXTREMES or (engine.kernel is Kernel.LANES64 and not narrow and fits)
     return Manner.WATCHED if watched and centred else None
 

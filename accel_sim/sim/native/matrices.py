@@ -27,7 +27,7 @@ def lower_convolve(command: Convolve, context: Context) -> NativeStep | None:
     if found is None:
         return None
     job, manner, engine = found
-    if manner is Manner.WATCHED:
+    if manner in (Manner.WATCHED, Manner.WATCHED_WIDE):
         return watched_convolution(job)
     if isinstance(engine, StructureEngine):
         return counted_convolution(job, engine)

@@ -18,8 +18,8 @@ from accel_sim.sim.native.step import NativeStep
 
 _ARGUMENTS = 11
 _SLACK = 256  # copies in whole vectors end before the records
-_RECORD_BYTES = 8 * tier().lanes
-_LIMITS = np.iinfo(np.int32)
+_RECORD_BYTES = 16 * tier().lanes
+_LIMITS = np.iinfo(np.int64)
 _FIRST_ALONE = 2
 _NEWEST = 0.25  # weight of the newest run in a running mean
 _MOST_PATIENCE = 64
@@ -162,11 +162,11 @@ class NativeRunner:
             counts[:] = 0
         return total
 
-    def _records(self) -> list[NDArray[np.int32]]:
+    def _records(self) -> list[NDArray[np.int64]]:
         """[watched commands, smallest and largest, lanes] of each thread."""
         shape = (len(self._program.watched), 2, tier().lanes)
         part = slice(self._program.records, self._program.records + len(self._program.watched) * _RECORD_BYTES)
-        return [s[part].view(np.int32).reshape(shape) for s in self._scratch]
+        return [s[part].view(np.int64).reshape(shape) for s in self._scratch]
 
     def run(self, first: int, last: int) -> None:
         """Commands first to last - 1, all of them native."""

@@ -27,7 +27,7 @@ _SLACK = 128
 def lower_transpose_convolve(command: TransposeConvolve, context: Context) -> NativeStep | None:
     """The step of a transposed convolution in integers."""
     found = choose_job(command, context) if command.float_accumulation is None else None
-    if found is None or found[1] is Manner.COUNTED:
+    if found is None or found[1] in (Manner.COUNTED, Manner.WATCHED_WIDE):
         return None
     job, manner, _ = found
     watched = manner is Manner.WATCHED

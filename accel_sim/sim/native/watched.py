@@ -19,7 +19,7 @@ _SLACK = 64
 def watched_convolution(job: ConvolutionJob) -> NativeStep:
     """The step of a convolution that records the extremes of every partial sum."""
     is_depthwise = job.command.groups > 1 and job.weights.shape[3] == 1
-    return _depthwise(job) if is_depthwise else _dense(job)
+    return _depthwise(job) if is_depthwise and not job.wide else _dense(job)
 
 
 def _dense(job: ConvolutionJob) -> NativeStep:
@@ -49,7 +49,7 @@ def _dense(job: ConvolutionJob) -> NativeStep:
         Field.PANEL_ROWS: rows,
         Field.GROUPS: groups,
     }
-    operands = job.codes if job.size == 2 else f"w8{job.codes[0]}"
+    operands = job.operands if job.size == 2 else f"w8{job.codes[0]}"
     name = f"watch:{operands}:{job.epilogue.kind}:{job.bits}"
     kept = (weights, table, padding, *job.source.kept)
     return NativeStep(name, values, rows * 4 * steps + _SLACK, kept, watched=True)
@@ -85,5 +85,5 @@ def _depthwise(job: ConvolutionJob) -> NativeStep:
 def _table(job: ConvolutionJob, columns: int) -> Array:
     """The epilogue's parameters, with a bias that exists for columns that do not."""
     table = job.table(job.bias, columns)
-    table[0].view(np.int32)[job.channels : columns] = np.int32(job.bias[-1])
+    table[0].view(np.int64 if job.wide else np.int32)[job.channels : columns] = job.bias[-1]
     return table
