@@ -23,14 +23,14 @@ from accel_sim.numerics.requantization import RationalRequantization, Requantiza
 from accel_sim.program import Gather2D, Lookup, PoolAverage, Reduce, RequantizeCodes
 from accel_sim.sim.native.epilogue import choose_epilogue
 from accel_sim.sim.native.rational import float64_rescaling
-from accel_sim.sim.native.step import CODES, NativeStep, Source, lowers, pinned, target
+from accel_sim.sim.native.step import CODES, OPERANDS, NativeStep, Source, lowers, pinned, target
 from accel_sim.sim.pooling import window_divisors
 from accel_sim.sim.preparation import Context
 from accel_sim.sim.requantizers import is_per_channel
 from accel_sim.sim.tables import covering_tables, selected_tables
 
-_OPERANDS = {**CODES, "int16": "s16"}
-_BITS = {"int8": 8, "uint8": 8, "int16": 16, "int32": 32}
+_CONVERTED = {**OPERANDS, "uint16": "u16"}
+_BITS = {"int8": 8, "uint8": 8, "int16": 16, "uint16": 16, "int32": 32}
 _MOST_IN_SUM = 1 << 29
 _LEAST_TERMS = 11  # of the mean in packets
 _MOST_IN_FLOAT = 1 << 21
@@ -40,7 +40,7 @@ _MOST_IN_FLOAT = 1 << 21
 def lower_lookup(command: Lookup, context: Context) -> NativeStep | None:
     """The step of a table, or of one of several for each element."""
     x, y = command.input, command.output_to
-    if x.dtype not in _OPERANDS or y.dtype not in _BITS or command.table.dtype != y.dtype:
+    if x.dtype not in _CONVERTED or y.dtype not in _BITS or command.table.dtype != y.dtype:
         return None
     tables, _ = covering_tables(command, context)
     table, index = pinned(tables), pinned(selected_tables(command, context, tables).astype(np.int32))
@@ -52,7 +52,7 @@ def lower_lookup(command: Lookup, context: Context) -> NativeStep | None:
         Field.TABLE: table.ctypes.data,
         Field.OTHER: index.ctypes.data,
     }
-    name = f"lookup:{_OPERANDS[x.dtype]}:{_BITS[y.dtype]}" + ("" if command.table_index is None else ":indexed")
+    name = f"lookup:{_CONVERTED[x.dtype]}:{_BITS[y.dtype]}" + ("" if command.table_index is None else ":indexed")
     return NativeStep(name, values, 0, (table, index, *origin.kept))
 
 
@@ -80,7 +80,7 @@ def lower_requantize(command: RequantizeCodes, context: Context) -> NativeStep |
         Field.TABLE: table.ctypes.data,
         Field.TABLE_STRIDE: table.strides[0],
     }
-    return NativeStep(f"requantize:{_OPERANDS[x.dtype]}:{kind}:{_BITS[y.dtype]}", values, 0, (table, *origin.kept))
+    return NativeStep(f"requantize:{_CONVERTED[x.dtype]}:{kind}:{_BITS[y.dtype]}", values, 0, (table, *origin.kept))
 
 
 @lowers(Reduce)
@@ -113,7 +113,7 @@ def lower_reduce(command: Reduce, context: Context) -> NativeStep | None:
         Field.TABLE: table.ctypes.data,
         Field.TABLE_STRIDE: table.strides[0],
     }
-    return NativeStep(f"reduce:{_OPERANDS[x.dtype]}:{kind}:{_BITS[y.dtype]}", values, 0, (table, *origin.kept))
+    return NativeStep(f"reduce:{_CONVERTED[x.dtype]}:{kind}:{_BITS[y.dtype]}", values, 0, (table, *origin.kept))
 
 
 def _neighbours(command: Reduce) -> list[int]:
@@ -155,7 +155,7 @@ def _float_mean(recipe: FloatMean, command: Reduce, axes: list[int], context: Co
 def lower_pool_average(command: PoolAverage, context: Context) -> NativeStep | None:
     """The step of an average pooling of codes of at most 16 bits."""
     x, y, window, recipe = command.input, command.output_to, command.window, command.recipe
-    if x.dtype not in _OPERANDS or y.dtype not in _OPERANDS or _BITS[x.dtype] != _BITS[y.dtype] or not y.size:
+    if x.dtype not in OPERANDS or y.dtype not in OPERANDS or _BITS[x.dtype] != _BITS[y.dtype] or not y.size:
         return None
     found, counts = _average_numbers(recipe), window_divisors(command)
     if found is None or not counts.all() or int(counts.max()) << _BITS[x.dtype] >= _MOST_IN_SUM:
@@ -189,7 +189,7 @@ def lower_pool_average(command: PoolAverage, context: Context) -> NativeStep | N
         Field.EXTRA_2: kept[2].ctypes.data,
     }
     return NativeStep(
-        f"average:{form}:{_OPERANDS[x.dtype]}", values, 8 * prod(window.kernel) + 64, (*kept, *origin.kept)
+        f"average:{form}:{OPERANDS[x.dtype]}", values, 8 * prod(window.kernel) + 64, (*kept, *origin.kept)
     )
 
 
@@ -216,7 +216,7 @@ def lower_gather(command: Gather2D, context: Context) -> NativeStep | None:
 
 
 def _convertible(operand: str, codes: str) -> bool:
-    return operand in _OPERANDS and codes in _BITS
+    return operand in _CONVERTED and codes in _BITS
 
 
 def _table(recipe: Requantization, addend: int, columns: int) -> tuple[str, np.ndarray] | None:

@@ -11,7 +11,7 @@ from accel_kernels.native.fields import field, input_address, output_address
 from accel_kernels.native.memory import LOADS, STORES, load_int32
 from accel_kernels.native.tables import Field
 
-_LOWEST = {"u8": 0, "s8": -128, "s16": -32768}
+_LOWEST = {"u8": 0, "s8": -128, "u16": 0, "s16": -32768}
 
 
 def build(variant: str) -> Callable[..., None]:
