@@ -15,7 +15,7 @@ from accel_sim.sim.preparation import Context, Operation, Record, Run
 
 def prepare_float_transposed(command: TransposeConvolve, recipe: FloatConvolution, context: Context) -> Operation:
     """The operation of a transposed convolution between dequantization and quantization."""
-    weights, bias = _real_weights(command, recipe, context), _real_bias(command, recipe, context)
+    weights, bias = real_weights(command, recipe, context), real_bias(command, recipe, context)
     x, y = command.input, command.output_to
     geometry = window_geometry(x, y, command.window)
     limits = np.float32(recipe.low - recipe.zero_point), np.float32(recipe.high - recipe.zero_point)
@@ -40,7 +40,8 @@ def prepare_float_transposed(command: TransposeConvolve, recipe: FloatConvolutio
     return Operation(bind, {Scratch.LEFT: x.size * 4, Scratch.ACCUMULATORS: y.size * 4})
 
 
-def _real_weights(command: TransposeConvolve, recipe: FloatConvolution, context: Context) -> NDArray[np.float32]:
+def real_weights(command: TransposeConvolve, recipe: FloatConvolution, context: Context) -> NDArray[np.float32]:
+    """float32 [Co, taps, Ci / groups]."""
     codes = context.constant(command.weights, "weights").astype(np.int64)
     zero_points = np.array(recipe.weight_zero_point, np.int64).reshape(-1, 1, 1, 1)
     scales = np.array(recipe.weight_scale, np.float32).reshape(-1, 1, 1, 1)
@@ -48,7 +49,7 @@ def _real_weights(command: TransposeConvolve, recipe: FloatConvolution, context:
     return np.ascontiguousarray(real.reshape(len(codes), -1, codes.shape[3]))
 
 
-def _real_bias(command: TransposeConvolve, recipe: FloatConvolution, context: Context) -> NDArray[np.float32]:
+def real_bias(command: TransposeConvolve, recipe: FloatConvolution, context: Context) -> NDArray[np.float32]:
     """float32 [Co]; -0.0 where there is no bias: the addition then changes no sum, not even a zero's sign."""
     if command.bias is None:
         return np.full(command.output_to.shape[3], -0.0, np.float32)

@@ -17,6 +17,8 @@ from accel_sim.sim.memory import Array, aligned_size
 from accel_sim.sim.native.convolution_job import SIGN, ConvolutionJob
 from accel_sim.sim.native.convolution_manner import Manner, choose_job
 from accel_sim.sim.native.step import NativeStep, lowers, pinned
+from accel_sim.sim.native.transposed_axes import AxisPhase, axis_phases
+from accel_sim.sim.native.transposed_real import real_step
 from accel_sim.sim.preparation import Context
 
 _PANEL_BYTES = 1 << 17
@@ -25,13 +27,15 @@ _SLACK = 128
 
 @lowers(TransposeConvolve)
 def lower_transpose_convolve(command: TransposeConvolve, context: Context) -> NativeStep | None:
-    """The step of a transposed convolution in integers."""
-    found = choose_job(command, context) if command.float_accumulation is None else None
+    """The step of a transposed convolution, in integers or in float32."""
+    if command.float_accumulation is not None:
+        return real_step(command, command.float_accumulation, context)
+    found = choose_job(command, context)
     if found is None or found[1] in (Manner.COUNTED, Manner.WATCHED_WIDE):
         return None
     job, manner, _ = found
     watched = manner is Manner.WATCHED
-    phases = [_Made.of(job, rows, columns, watched=watched) for rows, columns in product(*_axes(command))]
+    phases = [_Made.of(job, rows, columns, watched=watched) for rows, columns in product(*axis_phases(command))]
     table = pinned(np.array([phase.row for phase in phases], np.int64))
     size, groups = job.channels // command.groups, command.groups
     channels = job.weights.shape[3] * job.size
@@ -59,36 +63,6 @@ def _operands(job: ConvolutionJob, *, watched: bool) -> str:
 
 
 @dataclass(frozen=True)
-class _Axis:
-    """A phase along one axis: its outputs, `stride` apart from `first` on; the input of the first; its taps' distances.
-
-    Taps are positions in the kernel, those that meet later inputs first.
-    """
-
-    first: int
-    count: int
-    start: int
-    taps: tuple[int, ...]
-    distances: tuple[int, ...]
-
-
-def _axes(command: TransposeConvolve) -> list[list[_Axis]]:
-    """The phases of rows and of columns that have any output."""
-    window = command.window
-    axes = []
-    for axis, pad in enumerate((window.pad_top, window.pad_left)):
-        stride, dilation, extent = window.strides[axis], window.dilations[axis], command.output_to.shape[1 + axis]
-        phases = []
-        for first in range(min(stride, extent)):
-            taps = [k for k in range(window.kernel[axis]) if (first + pad - k * dilation) % stride == 0][::-1]
-            distances = tuple(k * dilation // stride for k in taps)
-            count = -(-(extent - first) // stride)
-            phases.append(_Axis(first, count, (first + pad) // stride, tuple(taps), distances))
-        axes.append(phases)
-    return axes
-
-
-@dataclass(frozen=True)
 class _Made:
     """A phase: its row of arguments, what that points to, the bytes of a panel."""
 
@@ -98,7 +72,7 @@ class _Made:
     panel_bytes: int
 
     @classmethod
-    def of(cls, job: ConvolutionJob, rows: _Axis, columns: _Axis, *, watched: bool) -> "_Made":
+    def of(cls, job: ConvolutionJob, rows: AxisPhase, columns: AxisPhase, *, watched: bool) -> "_Made":
         chosen, command = tier(), job.command
         quads, raw = job.quads and not watched, job.raw and not watched
         taps = list(product(rows.taps, columns.taps))

@@ -57,6 +57,13 @@ def _float32(e: Emitter, accumulators: Value, columns: Columns) -> Value:
     return b.add(limited_rint(e, multiple, columns["low"], columns["high"]), columns["zero_point"])
 
 
+def _real(e: Emitter, sums: Value, columns: Columns) -> Value:
+    """rint(clamp(f32(clip(sum) / scale), low, high)) + zero_point, of sums in float32, bias included."""
+    b = e.builder
+    multiple = b.fdiv(limit(e, sums, columns["clip_low"], columns["clip_high"]), columns["scale"])
+    return b.add(limited_rint(e, multiple, columns["low"], columns["high"]), columns["zero_point"])
+
+
 def limited_rint(e: Emitter, reals: Value, low: Value, high: Value) -> Value:
     """int32 rint(clamp(reals, low, high)) for float32 limits that are integers smaller than 2^22 in magnitude.
 
@@ -179,6 +186,7 @@ def _shifted(e: Emitter, accumulators: Value, columns: Columns) -> Value:
 
 _APPLY: Mapping[str, Callable[[Emitter, Value, Columns], Value]] = {
     "raw": _raw,
+    "real": _real,
     "float32": _float32,
     "float64": _float64,
     "rational": _rational,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 EPILOGUE_FIELDS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "raw": (),
+    "real": (*((name, "f32") for name in ("clip_low", "clip_high", "scale", "low", "high")), ("zero_point", "i32")),
     "float32": (("scale", "f32"), ("low", "f32"), ("high", "f32"), ("zero_point", "i32")),
     "float64": (("scale", "f64"), ("low", "i32"), ("high", "i32"), ("zero_point", "i32")),
     "rational": (("scale", "f64"), ("low", "f64"), ("high", "f64"), ("zero_point", "i32")),
@@ -81,7 +82,10 @@ _DTYPES = {"i32": np.int32, "i64": np.int64, "f32": np.float32, "f64": np.float6
 
 
 def epilogue_table(
-    kind: str, bias: NDArray[np.signedinteger], values: Mapping[str, NDArray[np.generic] | float], columns: int
+    kind: str,
+    bias: NDArray[np.signedinteger] | NDArray[np.float32],
+    values: Mapping[str, NDArray[np.generic] | float],
+    columns: int,
 ) -> NDArray[np.int64]:
     """int64 [1 + fields, columns]: the parameters of an epilogue for [C] biases; columns past C are zero.
 

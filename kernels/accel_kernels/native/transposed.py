@@ -5,7 +5,8 @@ likewise. Such a phase is an ordinary product: pixels of the phase times the tap
 ascending. Its results lie apart in the output, so they are computed side by side in scratch memory and then copied.
 
 EXTRA is the address of EXTRA_2 phases, int64[FIELDS] each (`transposed_fields`). Operands, DEPTH and CHANNELS are as in
-`convolve`; with :watched as in `watch`. Scratch memory holds a panel and, from byte SIZE on, PANEL_BYTES of results.
+`convolve`, or real numbers of codes, "real-u8" and "real-s8" (`transposed_real`); with :watched as in `watch`. Scratch
+memory holds a panel and, from byte SIZE on, results.
 """
 
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from accel_kernels.native.fields import field, inline, input_address, output_add
 from accel_kernels.native.memory import copy, flip, load_int8, load_int64, store_int8, store_int64, widen
 from accel_kernels.native.tables import Field
 from accel_kernels.native.transposed_fields import FIELDS, Phase
+from accel_kernels.native.transposed_real import multiply_real, put_real
 from accel_kernels.native.watch import multiply_watched
 
 _copy, _flip, _widen = inline(copy), inline(flip), inline(widen)
@@ -53,8 +55,11 @@ def build(variant: str) -> Callable[..., None]:
 
 def _multiply(operands: str, kind: str, bits: int, *, watched: bool) -> Callable[..., None]:
     """A panel of a phase times columns left to right - 1, to rows of results side by side."""
-    exact, watching, width = multiply_panel, multiply_watched, bits // 8
-    product = watching(kind, bits) if watched else exact(operands, kind, bits)
+    width = bits // 8
+    if watched:
+        product = multiply_watched(kind, bits)
+    else:
+        product = multiply_real(bits) if kind == "real" else multiply_panel(operands, kind, bits)
 
     @inline
     def multiply(
@@ -76,12 +81,43 @@ def _multiply(operands: str, kind: str, bits: int, *, watched: bool) -> Callable
         base, out_bytes, record = group * columns, columns * width, panel + field(block, Field.RECORD)
         product(panel, 4 * steps, weights, steps, table, stride, base, results, out_bytes, rows, left, right, record)
 
+    @inline
+    def multiply_reals(
+        block: Int64, phase: Int64, group: Int64, panel: Int64, results: Int64, rows: Int64, left: Int64, right: Int64
+    ) -> None:
+        steps, columns, taps = (
+            field(phase, Phase.STEPS),
+            field(block, Field.OUT_CHANNELS),
+            field(phase, Phase.TAP_COUNT),
+        )
+        weights = field(phase, Phase.WEIGHTS) + group * field(phase, Phase.GROUP_WEIGHTS)
+        table, stride = field(phase, Phase.TABLE), field(block, Field.TABLE_STRIDE)
+        base, out_bytes, channels = group * columns, columns * width, field(block, Field.CHANNELS)
+        product(
+            panel,
+            4 * steps,
+            weights,
+            steps,
+            taps,
+            channels,
+            table,
+            stride,
+            base,
+            results,
+            out_bytes,
+            rows,
+            left,
+            right,
+        )
+
+    if kind == "real":
+        return multiply_reals
     return multiply_and_watch if watched else multiply
 
 
 def _gather(operands: str, *, flips: bool) -> Callable[..., None]:
     """Rows of the panel: what pixels first, first + 1, ... of a phase meet, tap after tap."""
-    put, wider = _put(operands, flips=flips), 2 if operands.startswith("w8") else 1
+    put, wider = _put(operands, flips=flips), {"w8": 2, "re": 4}.get(operands[:2], 1)
 
     @inline
     def gather(
@@ -91,7 +127,7 @@ def _gather(operands: str, *, flips: bool) -> Callable[..., None]:
         channels, padding = field(block, Field.CHANNELS), field(block, Field.PADDING)
         down, across = field(phase, Phase.ROWS), field(phase, Phase.COLUMNS)
         taps, count = field(phase, Phase.TAPS), field(phase, Phase.TAP_COUNT)
-        stride, zero_point = 4 * field(phase, Phase.STEPS), field(block, Field.ZERO_POINT)
+        stride = 4 * field(phase, Phase.STEPS)
         for i in range(rows):
             pixel, target = first + i, panel + i * stride
             y0 = field(phase, Phase.INPUT_ROW) + pixel // across % down
@@ -101,7 +137,7 @@ def _gather(operands: str, *, flips: bool) -> Callable[..., None]:
                 y, x = y0 - load_int64(taps + 16 * tap), x0 - load_int64(taps + 16 * tap + 8)
                 outside = y < 0 or y >= height or x < 0 or x >= width
                 source = padding if outside else image + ((plane + y) * width + x) * depth + channel
-                put(target, source, channels, zero_point)
+                put(block, target, source, channels)
                 target += channels * wider
 
     return gather
@@ -112,17 +148,19 @@ def _put(operands: str, *, flips: bool) -> Callable[..., None]:
     kind = int(operands == "w8s")
 
     @inline
-    def put_wide(target: Int64, source: Int64, channels: Int64, zero_point: Int64) -> None:
-        _widen(target, source, channels, kind, zero_point)
+    def put_wide(block: Int64, target: Int64, source: Int64, channels: Int64) -> None:
+        _widen(target, source, channels, kind, field(block, Field.ZERO_POINT))
 
     @inline
-    def put_flipped(target: Int64, source: Int64, channels: Int64, zero_point: Int64) -> None:
+    def put_flipped(block: Int64, target: Int64, source: Int64, channels: Int64) -> None:
         _flip(target, source, channels)
 
     @inline
-    def put(target: Int64, source: Int64, channels: Int64, zero_point: Int64) -> None:
+    def put(block: Int64, target: Int64, source: Int64, channels: Int64) -> None:
         _copy(target, source, channels)
 
+    if operands.startswith("real"):
+        return put_real(operands[5:])
     return put_wide if operands.startswith("w8") else put_flipped if flips else put
 
 
