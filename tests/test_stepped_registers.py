@@ -1,6 +1,9 @@
 """The stepped grid register by register: against grids in plain Python, and one cycle at a time against all at once."""
 
+from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +12,10 @@ from one_command import random_cases
 from plain_grid import PlainGrid
 from stepped_cases import draw_grid, draw_hardware, draw_tiling
 
-from accel_kernels import step_sweeps
+from accel_kernels import step_down, step_ports, step_streams, step_sweeps
+from accel_kernels._jit import lean_kernel
+from accel_kernels.step_grid import Watch
+from accel_kernels.step_ports import read_port_loops, write_port_loops
 from accel_sim.hardware import Dataflow, GridConfig, OverflowPolicy
 from accel_sim.sim.multiply_accumulate import Accumulator
 from accel_sim.sim.stepped.folds import folds_of
@@ -102,25 +108,53 @@ def test_the_record_is_of_accumulators_alone(dataflow: Dataflow, start: int, rng
 
 @random_cases(60)
 def test_vector_code_is_the_loops(rng: np.random.Generator) -> None:
-    rows, lanes, window = int(rng.integers(1, 9)), 32 * int(rng.integers(1, 4)), 200
+    """Where PEs take over operands, and where none does; long sweeps and short ones."""
+    cycles = int(rng.choice([1, step_down.DEPTH]))
+    rows, lanes, window = cycles + int(rng.integers(0 if cycles == 1 else 1, 9)), 32 * int(rng.integers(1, 4)), 200
     short = lambda *shape: rng.integers(-(1 << 15), 1 << 15, shape).astype(np.int16)  # noqa: E731
-    inputs, weights, tall = short(rows, window), short(rows, lanes), short(window, lanes)
-    sums = rng.integers(-1000, 1000, (rows + 1, lanes)).astype(np.int32)
-    low, high = np.zeros(lanes, np.int32), np.zeros(lanes, np.int32)
-    chain, arriving, loads = short(rows, lanes), short(3, lanes), rng.integers(-1, rows + 1, (1, window))
+    wide = lambda *shape: rng.integers(-1000, 1000, shape).astype(np.int32)  # noqa: E731
+    taking = bool(rng.integers(2))
+    takes = (rng.random((1, window)) < (0.05 if taking else 0)).astype(np.int32)
+    down = step_down.Registers(
+        short(rows, window).astype(np.int32), short(rows, lanes), short(rows, lanes), takes, wide(rows + 1, lanes),
+        rng.integers(-1, rows, (1, window)).astype(np.int16), short(3, lanes), wide(2, 9, lanes),
+        wide(2, cycles, lanes),
+    )  # fmt: skip
+    watch = Watch(np.zeros(lanes, np.int32), np.zeros(lanes, np.int32), np.zeros(lanes, np.int64), 32, 0)
+    resting = (short(rows, window), 11, short(window, lanes), wide(rows, lanes), watch)
+    slot, length = int(rng.integers(2)), int(rng.integers(1, 6))
+    s, columns = int(rng.integers(min(6, 10 - cycles))), int(rng.integers(1, lanes + 1))
+    fold = (down.memory, slot, s, length, columns)
+    turned = (short(int(rng.integers(1, 70)), 80), 3, int(rng.integers(1, 70)))
 
-    def after(function, *arguments):
-        copies = [a.copy() if isinstance(a, np.ndarray) else a for a in arguments]
-        function(*copies)
-        return [a for a in copies if isinstance(a, np.ndarray)]
-
-    down = (inputs, 7, weights, sums, low, high)
-    resting = (inputs, 7, tall, 11, sums[1:].copy(), low, high)
-    shift = (chain, loads.astype(np.int16), 5, arriving, 1)
     for loops, vectors, arguments in (
-        (step_sweeps.sweep_down_loops, step_sweeps.sweep_down_vectors, down),
-        (step_sweeps.sweep_resting_loops, step_sweeps.sweep_resting_vectors, resting),
-        (step_sweeps.shift_loads_loops, step_sweeps.shift_loads_vectors, shift),
+        (step_down.sweep_down_loops, sweep_down, (down, 7, *down.ports, watch, taking)),
+        (step_down.shift_loads_loops, shift_loads, (down.shadow, down.loads, 7, down.arriving, 1, cycles)),
+        (step_sweeps.sweep_resting_loops, sweep_resting, resting),
+        (read_port_loops, read_port, (*fold, down.sums[0], down.ports[0])),
+        (write_port_loops, write_port, (*fold, down.ports[1])),
+        (step_streams.turn_loops, turn, (*turned, short(70, len(turned[0])))),
     ):
         for expected, found in zip(after(loops, *arguments), after(vectors, *arguments), strict=True):
             np.testing.assert_array_equal(found, expected)
+
+
+sweep_down, shift_loads, sweep_resting, read_port, write_port, turn = (
+    lean_kernel(function)
+    for function in (
+        step_down.sweep_down_vectors,
+        step_down.shift_loads_vectors,
+        step_sweeps.sweep_resting_vectors,
+        step_ports.read_port_vectors,
+        step_ports.write_port_vectors,
+        step_streams.turn_vectors,
+    )
+)
+
+
+def after(function: Callable[..., None], *arguments: Any) -> list[np.ndarray]:
+    """Copies of all arrays among the arguments, as the function leaves them."""
+    copies = deepcopy(arguments)
+    function(*copies)
+    flat = [a for part in copies for a in (part if isinstance(part, tuple) else (part,))]
+    return [a for a in flat if isinstance(a, np.ndarray)]

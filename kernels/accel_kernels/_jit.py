@@ -10,7 +10,7 @@
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, cached_property, update_wrapper
 from typing import Any, TypeVar, cast
 
@@ -24,18 +24,38 @@ _FLAGS = {
     "error_model": "numpy",  # a division needs no branch; no kernel divides by zero
     "boundscheck": _cache.BOUNDS_CHECKED,
 }
+_LEAN = {"_nrt": False}
+_PART = _LEAN | {"forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def kernel(function: Function) -> Function:
     """Compile a function of arrays and scalars at its first call, once per set of element types."""
-    return function if _DISABLED else cast(Function, Kernel(function))
+    return function if _DISABLED else cast(Function, Kernel(function, _FLAGS))
+
+
+def lean_kernel(function: Function) -> Function:
+    """The same for a function that makes no arrays, only views of those it gets: references are not counted then."""
+    return function if _DISABLED else cast(Function, Kernel(function, _FLAGS | _LEAN))
+
+
+def part(function: Function) -> Function:
+    """A lean kernel that is compiled into each kernel that calls it, and called by no one else."""
+    return function if _DISABLED else cast(Function, Kernel(function, _FLAGS | _PART))
+
+
+def chooses(function: Callable[..., Any]) -> Callable[[Function], Function]:
+    """The decorator of what chooses, by the arguments' types, the function that a kernel calls in place of another."""
+    from numba.extending import overload
+
+    decorator: Callable[[Function], Function] = overload(function)
+    return decorator
 
 
 class Kernel:
     """A function that becomes numba's dispatcher when it is called, or when a kernel that calls it is compiled."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.py_func = function
+    def __init__(self, function: Callable[..., Any], flags: Mapping[str, object]) -> None:
+        self.py_func, self._flags = function, flags
         update_wrapper(self, function)
 
     def __call__(self, *arguments: Any) -> Any:
@@ -53,7 +73,7 @@ class Kernel:
         previous = config.CACHE_DIR
         try:
             config.CACHE_DIR = directory or previous
-            compiled = numba.njit(self.py_func, cache=directory is not None, **_FLAGS)  # noqa: TID251 - the one place
+            compiled = numba.njit(self.py_func, cache=directory is not None, **self._flags)  # noqa: TID251 - the one place
         finally:
             config.CACHE_DIR = previous
         return compiled
@@ -62,6 +82,11 @@ class Kernel:
     def _numba_type_(self) -> Any:
         """What numba takes the name of this kernel for, where another kernel calls it."""
         return self.dispatcher._numba_type_
+
+
+def python(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What a kernel is in Python: for numba, which compiles it as part of another."""
+    return function.py_func if isinstance(function, Kernel) else function
 
 
 @cache

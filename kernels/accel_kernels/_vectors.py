@@ -19,6 +19,7 @@ WIDTH = 32
 
 SHORT, _I32, _I64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
 SHORTS, INTS = ir.VectorType(SHORT, LANES), ir.VectorType(_I32, LANES)
+ALL_SHORTS = ir.VectorType(SHORT, WIDTH)
 _HALVES = range(WIDTH // LANES)
 
 
@@ -42,20 +43,21 @@ class Array:
         """The address of a row of a 2-D array, in elements from its beginning."""
         return self._builder.mul(index, self.shape[1])
 
-    def _pointer(self, element: Any, vector: Any) -> Any:
+    def pointer(self, element: Any, vector: Any) -> Any:
+        """The address of a vector, or of one element."""
         b = self._builder
         address = b.add(self._data, b.mul(element, constant(self._item)))
         return b.inttoptr(address, vector.as_pointer())
 
     def load(self, element: Any, vector: Any) -> Any:
         """A vector, or one element."""
-        loaded = self._builder.load(self._pointer(element, vector))
+        loaded = self._builder.load(self.pointer(element, vector))
         loaded.align = self._item
         return loaded
 
     def store(self, element: Any, value: Any) -> None:
         """A vector, or one element."""
-        stored = self._builder.store(value, self._pointer(element, value.type))
+        stored = self._builder.store(value, self.pointer(element, value.type))
         stored.align = self._item
 
 
@@ -69,11 +71,21 @@ def halves(builder: Any, element: Any) -> list[Any]:
     return [builder.add(element, constant(half * LANES)) for half in _HALVES]
 
 
-def downwards(builder: Any, count: Any, carried: list[Any], body: Callable[[Any, list[Any]], list[Any]]) -> list[Any]:
-    """for i = count - 1 down to 0: carried = body(i, carried); count is at least 1."""
+def downwards(
+    builder: Any,
+    count: Any,
+    carried: list[Any],
+    body: Callable[[Any, list[Any]], list[Any]],
+    *,
+    perhaps_none: bool = False,
+) -> list[Any]:
+    """for i = count - 1 down to 0: carried = body(i, carried); count is at least 1, or perhaps 0."""
     before = builder.block
     loop, done = builder.append_basic_block("rows"), builder.append_basic_block("rows.done")
-    builder.branch(loop)
+    if perhaps_none:
+        builder.cbranch(builder.icmp_signed(">", count, constant(0)), loop, done)
+    else:
+        builder.branch(loop)
     builder.position_at_end(loop)
     left = builder.phi(_I64)
     phis = [builder.phi(value.type) for value in carried]
@@ -81,20 +93,33 @@ def downwards(builder: Any, count: Any, carried: list[Any], body: Callable[[Any,
     for phi, value in zip(phis, carried, strict=True):
         phi.add_incoming(value, before)
     index = builder.sub(left, constant(1))
-    results = body(index, phis)
+    results = body(index, list(phis))
     left.add_incoming(index, builder.block)
     for phi, value in zip(phis, results, strict=True):
         phi.add_incoming(value, builder.block)
+    last = builder.block
     builder.cbranch(builder.icmp_signed(">", index, constant(0)), loop, done)
     builder.position_at_end(done)
-    return results
+    if not perhaps_none:
+        return results
+    outcomes = [builder.phi(value.type) for value in carried]
+    for outcome, value, result in zip(outcomes, carried, results, strict=True):
+        outcome.add_incoming(value, before)
+        outcome.add_incoming(result, last)
+    return outcomes
 
 
-def _splat(builder: Any, value: Any) -> Any:
-    """A vector of int16 whose elements are all `value`."""
-    undefined = ir.Constant(SHORTS, ir.Undefined)
+def upwards(builder: Any, count: Any, carried: list[Any], body: Callable[[Any, list[Any]], list[Any]]) -> list[Any]:
+    """for i = 0 to count - 1: carried = body(i, carried); count is at least 1."""
+    last = builder.sub(count, constant(1))
+    return downwards(builder, count, carried, lambda left, values: body(builder.sub(last, left), values))
+
+
+def splat(builder: Any, value: Any, lanes: int) -> Any:
+    """A vector whose elements are all `value`."""
+    undefined = ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined)
     single = builder.insert_element(undefined, value, ir.Constant(_I32, 0))
-    return builder.shuffle_vector(single, undefined, ir.Constant(ir.VectorType(_I32, LANES), [0] * LANES))
+    return builder.shuffle_vector(single, undefined, ir.Constant(ir.VectorType(_I32, lanes), [0] * lanes))
 
 
 def _smaller(builder: Any, a: Any, b: Any) -> Any:
@@ -107,22 +132,6 @@ def _larger(builder: Any, a: Any, b: Any) -> Any:
 
 def _product(builder: Any, x: Any, w: Any) -> Any:
     return builder.mul(builder.sext(x, INTS), builder.sext(w, INTS))
-
-
-def _row_down(
-    builder: Any, x: Array, w: Array, p: Array, i: Any, operands: Any, column: Any, carried: list[Any]
-) -> list[Any]:
-    """Row i of a grid whose sums move down; the extremes with its sums."""
-    resting = halves(builder, builder.add(w.row(i), column))
-    above = halves(builder, builder.add(p.row(i), column))
-    below = halves(builder, builder.add(p.row(builder.add(i, constant(1))), column))
-    values = [
-        builder.add(p.load(a, INTS), _product(builder, x.load(o, SHORTS), w.load(r, SHORTS)))
-        for a, o, r in zip(above, halves(builder, operands), resting, strict=True)
-    ]
-    for element, value in zip(below, values, strict=True):
-        p.store(element, value)
-    return widened(builder, carried, values)
 
 
 def widened(builder: Any, extremes: list[Any], values: list[Any]) -> list[Any]:
@@ -139,89 +148,6 @@ def store_extremes(builder: Any, lows: Array, highs: Array, column: Any, extreme
     for array, values in ((lows, extremes[:half]), (highs, extremes[half:])):
         for element, value in zip(halves(builder, column), values, strict=True):
             array.store(element, value)
-
-
-@intrinsic
-def sweep_down(
-    typingctx: Any, inputs: Any, offset: Any, weights: Any, sums: Any, low: Any, high: Any, column: Any
-) -> Any:
-    """Columns column to column + WIDTH - 1 of `step_sweeps.sweep_down_safe`."""
-    signature = types.void(inputs, types.int64, weights, sums, low, high, types.int64)
-
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kinds = signature.args
-        x, w, p, lows, highs = (Array(context, builder, kinds[i], arguments[i]) for i in (0, 2, 3, 4, 5))
-        offset, column = arguments[1], arguments[6]
-        extremes = [a.load(e, INTS) for a in (lows, highs) for e in halves(builder, column)]
-
-        def row(i: Any, carried: list[Any]) -> list[Any]:
-            return _row_down(builder, x, w, p, i, builder.add(x.row(i), builder.add(offset, column)), column, carried)
-
-        store_extremes(builder, lows, highs, column, downwards(builder, w.shape[0], extremes, row))
-        return context.get_dummy_value()
-
-    return signature, codegen
-
-
-def _sweep_streaming(*, entering: bool) -> Any:
-    """The intrinsic for the first columns of a grid, where operands enter, or for the others."""
-
-    @intrinsic
-    def sweep(
-        typingctx: Any,
-        streams: Any,
-        first: Any,
-        real: Any,
-        inputs: Any,
-        offset: Any,
-        weights: Any,
-        sums: Any,
-        memory: Any,
-        read: Any,
-        write: Any,
-        low: Any,
-        high: Any,
-        column: Any,
-    ) -> Any:
-        """As `sweep_down`, fed by element `first` and on of streams, and from and to the accumulator memory."""
-        int64 = types.int64
-        signature = types.void(
-            streams, int64, int64, inputs, int64, weights, sums, memory, int64, int64, low, high, int64
-        )
-
-        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            stream, x, w, p, held, lows, highs = (
-                Array(context, builder, signature.args[i], arguments[i]) for i in (0, 3, 5, 6, 7, 10, 11)
-            )
-            first, real, offset, read, write, column = (arguments[i] for i in (1, 2, 4, 8, 9, 12))
-            top = halves(builder, column)
-            for element, source in zip(top, halves(builder, builder.add(read, column)), strict=True):
-                p.store(element, held.load(source, INTS))
-            extremes = [a.load(e, INTS) for a in (lows, highs) for e in top]
-
-            def row(i: Any, carried: list[Any]) -> list[Any]:
-                start = builder.add(x.row(i), offset)
-                if entering:
-                    inside = builder.icmp_signed("<", i, real)
-                    index = builder.select(inside, i, constant(0))
-                    operand = stream.load(builder.add(first, index), SHORT)
-                    x.store(builder.sub(start, i), builder.select(inside, operand, ir.Constant(SHORT, 0)))
-                return _row_down(builder, x, w, p, i, builder.add(start, column), column, carried)
-
-            extremes = downwards(builder, w.shape[0], extremes, row)
-            bottom = halves(builder, builder.add(p.row(w.shape[0]), column))
-            for element, target in zip(bottom, halves(builder, builder.add(write, column)), strict=True):
-                held.store(target, p.load(element, INTS))
-            store_extremes(builder, lows, highs, column, extremes)
-            return context.get_dummy_value()
-
-        return signature, codegen
-
-    return sweep
-
-
-sweep_first_columns = _sweep_streaming(entering=True)
-sweep_other_columns = _sweep_streaming(entering=False)
 
 
 @intrinsic
@@ -256,32 +182,47 @@ def sweep_resting(
 
 
 @intrinsic
-def shift_down(typingctx: Any, chain: Any, loads: Any, offset: Any, arriving: Any, cycle: Any, column: Any) -> Any:
+def shift_down(
+    typingctx: Any, chain: Any, loads: Any, offset: Any, arriving: Any, cycle: Any, cycles: Any, column: Any
+) -> Any:
     """Columns column to column + WIDTH - 1 of `step_sweeps.shift_loads`, for int16 chains."""
-    signature = types.void(chain, loads, types.int64, arriving, types.int64, types.int64)
+    int64 = types.int64
+    signature = types.void(chain, loads, int64, arriving, int64, int64, int64)
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kinds = signature.args
         registers, counters, top = (Array(context, builder, kinds[i], arguments[i]) for i in (0, 1, 3))
-        offset, cycle, column = arguments[2], arguments[4], arguments[5]
-        seen = [counters.load(e, SHORTS) for e in halves(builder, builder.add(offset, column))]
+        offset, cycle, cycles, column = (arguments[i] for i in (2, 4, 5, 6))
 
-        def move(source: Array, above: Any, target: Any) -> None:
+        def move(seen: Any, source: Array, above: Any, target: Any) -> None:
             """Row `target` takes the elements from `above` on in `source`, where its columns are being loaded."""
-            number = _splat(builder, builder.trunc(target, SHORT))
-            here = halves(builder, builder.add(registers.row(target), column))
-            for a, h, s in zip(halves(builder, above), here, seen, strict=True):
-                moves = builder.icmp_signed(">=", s, number)
-                registers.store(h, builder.select(moves, source.load(a, SHORTS), registers.load(h, SHORTS)))
+            moves = builder.icmp_signed(">=", seen, splat(builder, builder.trunc(target, SHORT), WIDTH))
+            here = builder.add(registers.row(target), column)
+            kept = registers.load(here, ALL_SHORTS)
+            registers.store(here, builder.select(moves, source.load(builder.add(above, column), ALL_SHORTS), kept))
 
-        def row(i: Any, carried: list[Any]) -> list[Any]:
-            move(registers, builder.add(registers.row(i), column), builder.add(i, constant(1)))
+        def step(passed: Any, carried: list[Any]) -> list[Any]:
+            seen = counters.load(builder.add(builder.sub(offset, passed), column), ALL_SHORTS)
+            highest = builder.sext(_largest(builder, seen), _I64)  # rows further down are not reached yet
+            reached = builder.add(highest, constant(1))
+
+            def row(i: Any, carried: list[Any]) -> list[Any]:
+                move(seen, registers, registers.row(i), builder.add(i, constant(1)))
+                return carried
+
+            with builder.if_then(builder.icmp_signed(">", highest, constant(0))):
+                downwards(builder, highest, [], row)
+            with builder.if_then(builder.icmp_signed(">", reached, constant(0))):
+                move(seen, top, top.row(builder.urem(builder.add(cycle, passed), top.shape[0])), constant(0))
             return carried
 
-        several = builder.icmp_signed(">", registers.shape[0], constant(1))
-        with builder.if_then(several):
-            downwards(builder, builder.sub(registers.shape[0], constant(1)), [], row)
-        move(top, builder.add(top.row(cycle), column), constant(0))
+        upwards(builder, cycles, [], step)
         return context.get_dummy_value()
 
     return signature, codegen
+
+
+def _largest(builder: Any, values: Any) -> Any:
+    kind = ir.FunctionType(SHORT, [ALL_SHORTS])
+    name = f"llvm.vector.reduce.smax.v{WIDTH}i16"
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [values])

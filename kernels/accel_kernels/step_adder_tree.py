@@ -4,9 +4,11 @@ In each cycle one vector of R inputs meets R x C weights: the tree below each co
 column's accumulator takes the sum in one addition. A fold's weights are in place when its first vector comes.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
-from accel_kernels._jit import kernel
+from accel_kernels._jit import lean_kernel
 from accel_kernels._types import Array, Int64
 from accel_kernels.gemm_watch_int64 import add, overflows
 from accel_kernels.step_grid import (
@@ -23,38 +25,34 @@ from accel_kernels.step_grid import (
     STREAM_FROM,
     TIME,
     K,
+    Watch,
+    Work,
 )
 
 
-@kernel
-def step_adder_tree(
-    folds: Array,
-    begins: Array,
-    streams: Array,
-    rests: Array,
-    starts: Array,
-    columns: Int64,
-    inputs: Array,
-    weights: Array,
-    trees: Array,
-    results: Array,
-    low: Array,
-    high: Array,
-    events: Array,
-    bits: Int64,
-    policy: Int64,
-    progress: Array,
-    cycles: Int64,
-) -> None:
+class Registers(NamedTuple):
+    """The registers of the grid.
+
+    Attributes:
+        inputs: int64 [R]. weights: int64 [R, lanes]. trees: int64 [lanes]; the sums that the trees give in a cycle.
+    """
+
+    inputs: Array
+    weights: Array
+    trees: Array
+
+
+@lean_kernel
+def step_adder_tree(work: Work, grid: Registers, watch: Watch, progress: Array, cycles: Int64) -> None:
     """Step the grid by `cycles` cycles, or until all folds are done.
 
-    Operands: as `step_resting_sums`; `results` is the accumulator memory.
-
-    Registers:
-        inputs: int64 [R]. weights: int64 [R, lanes]. trees: int64 [lanes]; the sums that the trees give in this cycle.
-
-    Watching: low, high: int64 [lanes]; events, bits, policy as `step_stationary`.
+    Operands:
+        work: as `step_resting_sums`; `results` is the accumulator memory.
+        watch: low and high are int64.
     """
+    folds, results = work.folds, work.results
+    inputs, weights, trees = grid
+    low, high, events, bits, policy = watch
     rows, lanes = weights.shape
     limit = progress[TIME] + cycles
     while progress[TIME] < limit and progress[FINISHED] == 0:
@@ -64,17 +62,17 @@ def step_adder_tree(
                 progress[FINISHED] = 1
                 break
             current += 1
-            begins[current] = progress[TIME]
+            work.begins[current] = progress[TIME]
             progress[CURRENT], progress[POSITION] = current, 0
-            _place_weights(folds[current], rests, weights)
+            _place_weights(folds[current], work.rests, weights)
             if folds[current, FIRST]:
-                _start(folds[current], starts, results)
+                _start(folds[current], work.starts, results)
         fold, position = folds[current], progress[POSITION]
         depth = fold[K] if position < fold[REAL_STREAM] else np.int64(0)
         for i in range(rows):
             inputs[i] = 0
         for i in range(depth):
-            inputs[i] = streams[fold[BATCH], fold[STREAM_FROM] + position, fold[K_FROM] + i]
+            inputs[i] = work.streams[fold[BATCH], fold[STREAM_FROM] + position, fold[K_FROM] + i]
 
         for j in range(lanes):
             trees[j] = 0
@@ -94,7 +92,7 @@ def step_adder_tree(
         progress[TIME] += 1
 
 
-@kernel
+@lean_kernel
 def _place_weights(fold: Array, rests: Array, weights: Array) -> None:
     for i in range(weights.shape[0]):
         for j in range(weights.shape[1]):
@@ -104,7 +102,7 @@ def _place_weights(fold: Array, rests: Array, weights: Array) -> None:
             )
 
 
-@kernel
+@lean_kernel
 def _start(fold: Array, starts: Array, results: Array) -> None:
     for m in range(fold[REAL_STREAM]):
         for j in range(fold[REAL_ACROSS]):

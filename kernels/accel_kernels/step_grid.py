@@ -3,17 +3,20 @@
 A grid of R x C processing elements is held in arrays whose last axis are the columns, rounded up to BLOCK (`lanes`).
 Values that move one register to the right in each cycle (streaming inputs, load counters) lie in a long row, and a
 window over it moves one element to the left instead: at offset o, column j's register is element o + j. What waits left
-of the window are the skew registers at the edge of the grid: row i's operand is written i elements before the window
-and comes into it i cycles later. When the window reaches the left end, `rebase` moves the row's contents right by SPAN.
-Values that move down one register per cycle lie in the rows of a tall array in the same manner.
+of the window are the skew registers at the edge of the grid, and before them the stream: row i's operand is written i
+elements before the window and comes into it i cycles later. When the window reaches the left end, `rebase` moves the
+row's contents right by a span. Values that move down one register per cycle lie in the rows of a tall array in the
+same manner.
 
-`progress` (int64) is the sequencer's state between calls; its fields are TIME to FINISHED.
+`progress` (int64) is the sequencer's state between calls; its fields are TIME to SINGLE.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_kernels._jit import kernel
+from accel_kernels._jit import lean_kernel
 from accel_kernels._types import Array, Int64
 
 BLOCK = 32
@@ -31,13 +34,54 @@ which set of accumulators, counted up. SLICE: number of the tile of the reductio
 Where the reduction streams (output_stationary), STREAM_FROM and REAL_STREAM are the pixels in the grid's rows.
 """
 
-TIME, CURRENT, POSITION, NEXT, LOADED, LOAD_END, OLDEST, OFFSET, FINISHED, PROGRESS = range(10)
+_LINE = 16
+"""int32 in a line of a cache."""
+
+AHEAD = 64
+"""Vectors of a stream that are written to the rows under the windows at a time, before they enter."""
+
+TIME, CURRENT, POSITION, NEXT, LOADED, LOAD_END, OLDEST, OFFSET, FINISHED, ENTERED, SINGLE, PROGRESS = range(12)
 """Fields of `progress`.
 
 TIME: the cycle. CURRENT, POSITION: the fold that streams, and how many of its vectors have entered. NEXT, LOADED,
 LOAD_END: the fold whose operand is loaded, how many of its rows have entered, when the last column has it. OLDEST: the
-first fold whose sums have not all left. OFFSET: the window. FINISHED: whether all is done.
+first fold whose sums have not all left. OFFSET: the window. FINISHED: whether all is done. ENTERED: how many of the
+current fold's vectors are written to the rows under the windows. SINGLE: until when the grid goes one cycle at a time.
 """
+
+
+class Work(NamedTuple):
+    """What a grid computes.
+
+    Attributes:
+        folds: int64 [F, FIELDS]. begins: int64 [F]; gets the cycle in which each fold's stream begins; where operands
+            rest without shadow registers, its load.
+        streams, rests: operands, int16 (where no sum can overflow) or int32; shapes as each stepper says.
+        starts: int64 [products, length or 1, across or 1]; what accumulators begin with; fits them.
+        results: [products, length, across]; gets finished accumulators, in the type of the sums.
+    """
+
+    folds: Array
+    begins: Array
+    streams: Array
+    rests: Array
+    starts: Array
+    results: Array
+
+
+class Watch(NamedTuple):
+    """What is recorded of every sum, and what sums are.
+
+    Attributes:
+        low, high: as the sums [lanes]; extremes. events: int64 [lanes]; overflows.
+        bits, policy: of the accumulators; unused where sums are int32.
+    """
+
+    low: Array
+    high: Array
+    events: Array
+    bits: Int64
+    policy: Int64
 
 
 def lanes_of(columns: int) -> int:
@@ -45,19 +89,23 @@ def lanes_of(columns: int) -> int:
     return -(-columns // BLOCK) * BLOCK
 
 
-def span_of(rows: int, columns: int) -> int:
-    """Cycles between two moves of the rows under the windows."""
-    return max(1024, 2 * (rows + lanes_of(columns)))
-
-
 def margin_of(rows: int, columns: int) -> int:
-    """Elements left of a window: skew registers."""
-    return max(rows, columns)
+    """Elements left of a window: skew registers, and what waits before them."""
+    return max(rows, columns) + AHEAD + BLOCK
+
+
+def span_of(rows: int, columns: int) -> int:
+    """Cycles between two moves of the rows under the windows; nothing that moves is overwritten."""
+    return margin_of(rows, columns) + lanes_of(columns) + rows + 2 * _LINE
 
 
 def window_length(rows: int, columns: int) -> int:
-    """Length of a row with a window: margin, span, lanes."""
-    return margin_of(rows, columns) + span_of(rows, columns) + lanes_of(columns) + rows
+    """Length of a row with a window: margin, span, lanes, and as many rows, at least.
+
+    It is an odd number of the cache's lines: rows then lie in different sets of it.
+    """
+    least = margin_of(rows, columns) + span_of(rows, columns) + lanes_of(columns) + rows
+    return 2 * _LINE * -(-(least - _LINE) // (2 * _LINE)) + _LINE
 
 
 def new_progress(rows: int, columns: int) -> NDArray[np.int64]:
@@ -68,23 +116,23 @@ def new_progress(rows: int, columns: int) -> NDArray[np.int64]:
     return progress
 
 
-@kernel
+@lean_kernel
 def rebase(rows: Array, span: Int64) -> None:
     """Move the contents of each row right by span: rows [n, length]; what lies past the end is no longer needed.
 
-    What is left free holds 0.
+    What is left free holds 0. At most `span` elements remain.
     """
-    kept = rows.shape[1] - span
     for i in range(rows.shape[0]):
-        row = rows[i]
-        for j in range(kept - 1, -1, -1):
-            row[span + j] = row[j]
+        free, kept = rows[i, :span], rows[i, span:]
+        for j in range(kept.size):
+            kept[j] = free[j]
         for j in range(span):
-            row[j] = 0
+            free[j] = 0
 
 
-@kernel
+@lean_kernel
 def rebase_down(rows: Array, span: Int64) -> None:
     """As `rebase` for a tall array [length, lanes]."""
     for i in range(rows.shape[0] - span - 1, -1, -1):
-        rows[span + i] = rows[i]
+        for j in range(rows.shape[1]):
+            rows[span + i, j] = rows[i, j]

@@ -10,9 +10,11 @@ no two sums want the bus at once; a shadow register then holds what leaves. With
 sums have left. Parts of one reduction (cut for memory) follow each other at once: sums stay.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
-from accel_kernels._jit import kernel
+from accel_kernels._jit import lean_kernel
 from accel_kernels._types import Array, Int64
 from accel_kernels.step_grid import (
     ACROSS_FROM,
@@ -30,50 +32,43 @@ from accel_kernels.step_grid import (
     STREAM_FROM,
     TIME,
     K,
+    Watch,
+    Work,
     rebase,
     rebase_down,
 )
 from accel_kernels.step_sweeps import sweep_resting
 
 
-@kernel
+class Registers(NamedTuple):
+    """The registers of the grid (see `step_grid` for windows).
+
+    Attributes:
+        inputs: int16, where no sum can overflow, or int32 [R, window].
+        weights: the same [window, lanes]; row i is at offset + i.
+        shadow: as `sums`, or [0, lanes] without shadow registers.
+        sums: int32, where no sum can overflow, or int64 [R, lanes].
+    """
+
+    inputs: Array
+    weights: Array
+    shadow: Array
+    sums: Array
+
+
+@lean_kernel
 def step_resting_sums(
-    folds: Array,
-    begins: Array,
-    streams: Array,
-    rests: Array,
-    starts: Array,
-    columns: Int64,
-    inputs: Array,
-    weights: Array,
-    shadow: Array,
-    sums: Array,
-    results: Array,
-    low: Array,
-    high: Array,
-    events: Array,
-    bits: Int64,
-    policy: Int64,
-    progress: Array,
-    span: Int64,
-    cycles: Int64,
+    work: Work, grid: Registers, watch: Watch, columns: Int64, progress: Array, span: Int64, cycles: Int64
 ) -> None:
     """Step the grid by `cycles` cycles, or until all folds are done.
 
     Operands:
-        folds: int64 [F, FIELDS]. begins: int64 [F]; gets the cycle in which each fold begins.
-        streams: inputs, int16 or int32 [products, pixels, K]. rests: weights, same type [products, channels, K].
-        starts: int64 [products, 1, channels or 1]; what accumulators begin with; fits them.
-        columns: C. R is the number of rows of `sums`.
-        results: [products, pixels, channels]; gets finished accumulators, in the type of `sums`.
-
-    Registers (see `step_grid` for windows):
-        inputs: same type as the streams [R, window]. weights: the same [window, lanes]; row i is at offset + i.
-        sums: int32, where no sum can overflow, or int64 [R, lanes].
-        shadow: the same, or [0, lanes] without shadow registers.
-
-    Watching: as `step_stationary`.
+        work: streams are inputs [products, pixels, K]; rests weights [products, channels, K]; starts
+            [products, 1, channels or 1].
+        columns: C. R is the number of rows of `grid.sums`.
     """
+    folds, begins, results = work.folds, work.begins, work.results
+    inputs, weights, shadow, sums = grid
     rows = sums.shape[0]
     shadowed = shadow.shape[0] > 0
     count, depth = folds.shape[0], rows + columns
@@ -94,16 +89,16 @@ def step_resting_sums(
             progress[CURRENT], progress[POSITION] = current, 0
 
         entering = np.int64(progress[POSITION] < folds[current, K])
-        _enter_column(folds[current], progress[POSITION], entering, streams, inputs, offset)
-        _enter_row(folds[current], progress[POSITION], entering, rests, weights, offset, columns)
+        _enter_column(folds[current], progress[POSITION], entering, work.streams, inputs, offset)
+        _enter_row(folds[current], progress[POSITION], entering, work.rests, weights, offset, columns)
         progress[POSITION] += entering
 
         oldest = progress[OLDEST]
         for fold in range(oldest, current + 1):
             if folds[fold, FIRST]:
-                _start(folds[fold], starts, time - begins[fold], sums, columns)
+                _start(folds[fold], work.starts, time - begins[fold], sums, columns)
 
-        sweep_resting(inputs, offset, weights, offset, sums, low, high, events, bits, policy)
+        sweep_resting(inputs, offset, weights, sums, watch)
 
         for fold in range(oldest, current + 1):
             wave = time - begins[fold] - (folds[fold, K] - 1)
@@ -120,7 +115,7 @@ def step_resting_sums(
             progress[OFFSET] += span
 
 
-@kernel
+@lean_kernel
 def _enter_column(fold: Array, k: Int64, entering: Int64, streams: Array, inputs: Array, offset: Int64) -> None:
     """Element k of every pixel enters the skew registers at the left."""
     for i in range(inputs.shape[0]):
@@ -130,7 +125,7 @@ def _enter_column(fold: Array, k: Int64, entering: Int64, streams: Array, inputs
         )
 
 
-@kernel
+@lean_kernel
 def _enter_row(
     fold: Array, k: Int64, entering: Int64, rests: Array, weights: Array, offset: Int64, columns: Int64
 ) -> None:
@@ -142,7 +137,7 @@ def _enter_row(
         )
 
 
-@kernel
+@lean_kernel
 def _start(fold: Array, starts: Array, wave: Int64, sums: Array, columns: Int64) -> None:
     """The accumulators that a fold's first element reaches now take their start values."""
     last = starts.shape[2] - 1
@@ -151,7 +146,7 @@ def _start(fold: Array, starts: Array, wave: Int64, sums: Array, columns: Int64)
             sums[i, wave - i] = starts[fold[BATCH], 0, min(fold[ACROSS_FROM] + wave - i, last)]
 
 
-@kernel
+@lean_kernel
 def _leave(fold: Array, wave: Int64, sums: Array, shadow: Array, results: Array, columns: Int64) -> None:
     """The accumulators that have seen a fold's last element leave: one of each column."""
     for i in range(max(0, wave - columns + 1), min(sums.shape[0], wave + 1)):

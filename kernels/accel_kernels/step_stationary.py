@@ -12,19 +12,27 @@ port keeps the last value and streaming operands are 0: such a slot carries a va
 
 The resting operand of a fold shifts in from the top, one row per cycle, column j j cycles late, the last row first; a
 load counter moves along to the right (LOADS: rows seen by a column; row i shifts while it is at least i). With shadow
-registers it shifts into those while the fold before streams, and PE (i, j) takes it over with its first vector. The
-next fold starts when its operand is loaded and the stream has ended; without shadow registers the load begins when all
-sums have left. Nothing here knows the closed forms of the cycle model.
+registers it shifts into those while the fold before streams, and PE (i, j) takes it over with its first vector, told
+by a token that moves right and down with that. The next fold starts when its operand is loaded and the stream has
+ended; without shadow registers the load begins when all sums have left. Nothing here knows the closed forms of the
+cycle model.
+
+The sequencer counts vectors and rows, and decides when a count ends. Between two decisions all PEs go DEPTH cycles in a
+sweep where nothing that one cycle makes is needed by the next at the other end of the grid, else one. While one fold
+alone streams, sweep follows sweep.
 """
 
 import numpy as np
 
-from accel_kernels._jit import kernel
+from accel_kernels._jit import lean_kernel, part
 from accel_kernels._types import Array, Int64
+from accel_kernels.step_down import DEPTH, Registers, shift_loads, sweep_down
 from accel_kernels.step_grid import (
     ACROSS_FROM,
+    AHEAD,
     BATCH,
     CURRENT,
+    ENTERED,
     FINISHED,
     FIRST,
     K_FROM,
@@ -37,203 +45,199 @@ from accel_kernels.step_grid import (
     POSITION,
     REAL_ACROSS,
     REAL_STREAM,
+    SINGLE,
     SLICE,
     STREAM,
     STREAM_FROM,
     SUMS,
     TIME,
     K,
+    Watch,
+    Work,
     rebase,
 )
-from accel_kernels.step_sweeps import shift_loads, stream_down, sweep_down
+from accel_kernels.step_ports import read_port, write_port
 
 IDLE = -1
 """Load counter of a column that is not being loaded."""
 
 
-@kernel
+@lean_kernel
 def step_stationary(
-    folds: Array,
-    begins: Array,
-    streams: Array,
-    rests: Array,
-    starts: Array,
-    columns: Int64,
-    inputs: Array,
-    resting: Array,
-    shadow: Array,
-    sums: Array,
-    loads: Array,
-    arriving: Array,
-    memory: Array,
-    results: Array,
-    low: Array,
-    high: Array,
-    events: Array,
-    bits: Int64,
-    policy: Int64,
-    progress: Array,
-    span: Int64,
-    cycles: Int64,
+    work: Work, grid: Registers, watch: Watch, columns: Int64, progress: Array, span: Int64, cycles: Int64
 ) -> None:
     """Step the grid by `cycles` cycles, or until all folds are done.
 
     Operands:
-        folds: int64 [F, FIELDS]. begins: int64 [F]; gets the cycle in which each fold's stream begins; without shadow
-            registers, its load.
-        streams: int16 or int32 [slices, length, most K of a fold]; a product's tiles of the reduction one after the
-            other. rests: same type [products, across, K].
-        starts: int64 [products, length or 1, across or 1]; what accumulators begin with; fits them.
-        columns: C. R is the number of rows of `resting`.
-        results: [products, length, across]; gets finished accumulators, in the type of `sums`.
-
-    Registers (see `step_grid` for windows):
-        inputs: same type as the streams, [R, window]. resting: same type [R, lanes].
-        shadow: the same, or [0, lanes] without shadow registers. loads: int16 [1, window].
-        sums: int32, where no sum can overflow, or int64 [R + 1, lanes]; row 0 is the read port above the grid.
-        arriving: [R + C, lanes]; row t mod (R + C) holds what the load path hands to the top row in cycle t.
-        memory: accumulator memory, as `sums`: [slots, length + C - 1, lanes]; the value of vector m for column j is in
-            row m + j. Slots are enough for all folds whose sums are in the grid.
-
-    Watching:
-        low, high: as `sums`, [lanes]. events: int64 [lanes].
-        bits, policy: of the accumulators; unused where sums are int32.
+        work: streams are int16 or int32 [slices, most K of a fold, length], a product's tiles of the reduction one
+            after the other, the last vector first; rests [products, across, K]; starts [products, length or 1, across
+            or 1].
+        columns: C. R is the number of rows of `grid.resting`.
     """
-    rows = resting.shape[0]
-    shadowed = shadow.shape[0] > 0
-    count, depth = folds.shape[0], rows + columns
+    rows, lanes = grid.resting.shape
+    shadowed = grid.shadow.shape[0] > 0
+    count, depth = work.folds.shape[0], rows + columns
+    margin = grid.inputs.shape[1] - span - lanes - rows
     limit = progress[TIME] + cycles
     while progress[TIME] < limit and progress[FINISHED] == 0:
-        time, offset = progress[TIME], progress[OFFSET]
-        current = progress[CURRENT]
-        length = folds[current, STREAM] if current >= 0 else np.int64(0)
-        left = current < 0 or time >= _starts_at(begins, current, rows, shadowed) + length + depth - 2  # all sums have
-        upcoming = progress[NEXT]
-        if upcoming == count and left:
+        time, current, upcoming = progress[TIME], progress[CURRENT], progress[NEXT]
+        length = work.folds[current, STREAM] if current >= 0 else np.int64(0)
+        left = _starts_at(work, current, rows, shadowed) + length + depth - 2 if current >= 0 else time
+        if upcoming == count and time >= left:  # all sums have left
             progress[FINISHED] = 1
             break
+        if upcoming < count and progress[LOADED] == rows and progress[POSITION] == length:
+            _begin(work, grid, upcoming, columns, progress)
+            current, upcoming, length = upcoming, upcoming + 1, work.folds[upcoming, STREAM]
+            left = _starts_at(work, current, rows, shadowed) + length + depth - 2
+        loads = upcoming < count and (shadowed or time >= left)
+        if loads and progress[LOADED] == 0:
+            _send(work, upcoming, rows, columns, time, grid.arriving)
+            progress[LOAD_END] = time + depth - 1
+            if not shadowed:
+                work.begins[upcoming] = time
 
-        loaded = upcoming < count and progress[LOADED] == rows
-        if loaded and progress[POSITION] == length:
-            current, length = upcoming, folds[upcoming, STREAM]
-            left = False
-            if shadowed:
-                begins[current] = time
-            if folds[current, FIRST]:
-                _preload(folds[current], starts, columns, memory[_slot(folds, current, memory)])
-            upcoming += 1
-            progress[CURRENT], progress[POSITION], progress[NEXT], progress[LOADED] = current, 0, upcoming, 0
-
-        loads[0, offset] = IDLE
-        if upcoming < count and progress[LOADED] < rows and (shadowed or left):
-            if progress[LOADED] == 0:
-                _send(folds[upcoming], rests, rows, columns, time, arriving)
-                progress[LOAD_END] = time + depth - 1
-                if not shadowed:
-                    begins[upcoming] = time
-            loads[0, offset] = progress[LOADED]
-            progress[LOADED] += 1
-
-        if current >= 0 and progress[POSITION] < length:
-            _enter(folds, current, progress[POSITION], streams, inputs, offset)
-            progress[POSITION] += 1
-
-        oldest = progress[OLDEST]
-        for fold in range(oldest, current + 1):
-            s = time - _starts_at(begins, fold, rows, shadowed)
-            length = folds[fold, STREAM]
-            if shadowed and s < depth - 1:
-                _take_over(resting, shadow, s, columns)
-            if s < length + columns - 1:
-                slot = _slot(folds, fold, memory)
-                for j in range(max(0, s - length + 1), min(columns, s + 1)):
-                    sums[0, j] = memory[slot, s, j]
-
-        sweep_down(inputs, offset, resting, sums, low, high, events, bits, policy)
-        if time < progress[LOAD_END]:
-            shift_loads(shadow if shadowed else resting, loads, offset, arriving, time % depth)
-
-        for fold in range(oldest, current + 1):
-            s = time - _starts_at(begins, fold, rows, shadowed) - (rows - 1)
-            length = folds[fold, STREAM]
-            if 0 <= s < length + columns - 1:
-                slot = _slot(folds, fold, memory)
-                for j in range(max(0, s - length + 1), min(columns, s + 1)):
-                    memory[slot, s, j] = sums[rows, j]
-            if s >= length + columns - 2:
-                if folds[fold, LAST]:
-                    _collect(folds[fold], memory[_slot(folds, fold, memory)], results)
-                progress[OLDEST] = fold + 1
-
-        progress[TIME] += 1
-        progress[OFFSET] -= 1
-        s = progress[TIME] - _starts_at(begins, progress[OLDEST], rows, shadowed) if current >= 0 else np.int64(0)
-        steady = min(limit - progress[TIME], progress[OFFSET] - max(rows, columns) + 1)
-        if current >= 0:
-            steady = min(steady, folds[current, REAL_STREAM] - progress[POSITION])
-            if depth == 2 and steady > 0:
-                steady -= 1  # a single PE: the last sum leaves in the cycle of the last vector, and ends the fold above
-        waits = upcoming == count or progress[LOADED] == rows
-        if (
-            waits
-            and progress[TIME] >= progress[LOAD_END]
-            and progress[OLDEST] == current
-            and s >= depth - 1
-            and steady > 0
-        ):
-            passed = _stream(
-                steady, folds, current, s, streams, inputs, progress[OFFSET], resting, sums, memory, low, high
-            )
-            for t in range(passed):
-                loads[0, progress[OFFSET] - t] = IDLE
-            progress[TIME] += passed
-            progress[OFFSET] -= passed
-            progress[POSITION] += passed
-        if progress[OFFSET] < max(rows, columns) - 1:
-            rebase(inputs, span)
-            rebase(loads, span)
+        undecided = max(length - progress[POSITION], rows - progress[LOADED]) if loads else left - time
+        undecided = min(undecided, limit - time, progress[OFFSET] - margin + 1)
+        _run(work, grid, watch, columns, progress, undecided, np.int64(loads))
+        if progress[OFFSET] < margin:
+            rebase(grid.inputs, span)
+            rebase(grid.loads, span)
+            rebase(grid.takes, span)
             progress[OFFSET] += span
 
 
-@kernel
-def _starts_at(begins: Array, fold: Int64, rows: Int64, shadowed: Int64) -> Int64:
+@part
+def _starts_at(work: Work, fold: Int64, rows: Int64, shadowed: Int64) -> Int64:
     """The cycle in which a fold's first vector enters."""
-    return begins[fold] if shadowed else begins[fold] + rows
+    return work.begins[fold] if shadowed else work.begins[fold] + rows
 
 
-@kernel
-def _slot(folds: Array, fold: Int64, memory: Array) -> Int64:
-    return folds[fold, SUMS] % memory.shape[0]
+@lean_kernel
+def _begin(work: Work, grid: Registers, fold: Int64, columns: Int64, progress: Array) -> None:
+    """A fold begins to stream."""
+    rows, time = grid.resting.shape[0], progress[TIME]
+    if grid.shadow.shape[0] > 0:
+        work.begins[fold] = time
+        grid.takes[0, progress[OFFSET]] = 1
+    if work.folds[fold, FIRST]:
+        _preload(work.folds[fold], work.starts, columns, grid.memory[work.folds[fold, SUMS] % grid.memory.shape[0]])
+    if fold == 0 or work.folds[fold - 1, STREAM] < rows + DEPTH:  # operands and sums arrive just before they are needed
+        progress[SINGLE] = time + rows + columns + DEPTH
+    progress[CURRENT], progress[POSITION], progress[ENTERED] = fold, 0, 0
+    progress[NEXT], progress[LOADED] = fold + 1, 0
 
 
-@kernel
-def _stream(
-    cycles: Int64,
-    folds: Array,
-    fold: Int64,
-    s: Int64,
-    streams: Array,
-    inputs: Array,
-    offset: Int64,
-    resting: Array,
-    sums: Array,
-    memory: Array,
-    low: Array,
-    high: Array,
-) -> Int64:
-    """Cycles in which one fold alone streams through the whole grid; as many as were stepped.
+@part
+def _run(
+    work: Work, grid: Registers, watch: Watch, columns: Int64, progress: Array, cycles: Int64, loads: Int64
+) -> None:
+    """Cycles in which the sequencer decides nothing: the current fold streams, or has streamed.
 
-    Vector s of the fold enters; the accumulators of row s are read and those of row s - (R - 1) written.
+    Where the next fold's operand `loads`, its rows follow one another.
     """
-    first = (folds[fold, SLICE] * streams.shape[1] + folds[fold, STREAM_FROM] + s) * streams.shape[2]
-    row = _slot(folds, fold, memory) * memory.shape[1] + s
-    read, write = row * memory.shape[2], (row - resting.shape[0] + 1) * memory.shape[2]
-    return stream_down(
-        cycles, streams, first, folds[fold, K], inputs, offset, resting, sums, memory, read, write, low, high
-    )
+    rows, shadowed, current = grid.resting.shape[0], grid.shadow.shape[0] > 0, progress[CURRENT]
+    length = work.folds[current, STREAM] if current >= 0 else np.int64(0)
+    end = progress[TIME] + cycles
+    while progress[TIME] < end:
+        time, offset = progress[TIME], progress[OFFSET]
+        loading = time < progress[LOAD_END]
+        together = 1
+        if rows > DEPTH and time >= progress[SINGLE] and end - time >= DEPTH and (shadowed or not loading):
+            s = time - _starts_at(work, current, rows, shadowed) if current >= 0 else np.int64(0)
+            alone = not loading and progress[OLDEST] == current and s >= rows + columns - 1
+            together = max(min(end - time, length - s, AHEAD) // DEPTH if alone else 1, 1) * DEPTH
+        if current >= 0:
+            _enter(work, grid.inputs, together, progress)
+        for c in range(together):
+            counts = loads and progress[LOADED] < rows
+            grid.loads[0, offset - c] = progress[LOADED] if counts else IDLE
+            progress[LOADED] += np.int64(counts)
+        _sweep(work, grid, watch, columns, progress, together)
+        if loading and shadowed:
+            shift_loads(grid.shadow, grid.loads, offset, grid.arriving, time, together)
+        elif loading:
+            shift_loads(grid.resting, grid.loads, offset, grid.arriving, time, together)
+        progress[TIME] += together
+        progress[OFFSET] -= together
+        progress[POSITION] = min(length, progress[POSITION] + together)
+        _retire(work, grid, columns, progress)
 
 
-@kernel
+@part
+def _sweep(work: Work, grid: Registers, watch: Watch, columns: Int64, progress: Array, together: Int64) -> None:
+    """Cycles of all PEs, and of the accumulator memory's ports."""
+    rows, slots, current = grid.resting.shape[0], grid.memory.shape[0], progress[CURRENT]
+    shadowed = grid.shadow.shape[0] > 0
+    top, bottom = grid.ports[0, :together], grid.ports[1, :together]
+    taking, reads, writes = False, True, True
+    for fold in range(progress[OLDEST], current + 1):
+        s, length = progress[TIME] - _starts_at(work, fold, rows, shadowed), work.folds[fold, STREAM]
+        taking |= shadowed and s < rows + columns - 1
+        slot = work.folds[fold, SUMS] % slots
+        if columns - 1 <= s <= length - together:  # in all of its columns, as vectors are
+            top, reads = grid.memory[slot, s : s + together], False
+        s -= rows - 1
+        if columns - 1 <= s <= length - together:
+            bottom, writes = grid.memory[slot, s : s + together], False
+    if reads:
+        _read(work, grid, columns, progress, top)
+    sweep_down(grid, progress[OFFSET], top, bottom, watch, taking)
+    if writes:
+        for fold in range(progress[OLDEST], current + 1):
+            s = progress[TIME] - _starts_at(work, fold, rows, shadowed) - (rows - 1)
+            slot, length = work.folds[fold, SUMS] % slots, work.folds[fold, STREAM]
+            if -together < s < length + columns - 1:
+                write_port(grid.memory, slot, s, length, columns, bottom)
+
+
+@part
+def _read(work: Work, grid: Registers, columns: Int64, progress: Array, top: Array) -> None:
+    """What the read port gives: of each fold that has to do with it, and else what it gave last."""
+    rows, shadowed = grid.resting.shape[0], grid.shadow.shape[0] > 0
+    for c in range(top.shape[0]):
+        for j in range(top.shape[1]):
+            top[c, j] = grid.sums[0, j]
+    for fold in range(progress[OLDEST], progress[CURRENT] + 1):
+        s, length = progress[TIME] - _starts_at(work, fold, rows, shadowed), work.folds[fold, STREAM]
+        if s < length + columns - 1:
+            slot = work.folds[fold, SUMS] % grid.memory.shape[0]
+            read_port(grid.memory, slot, s, length, columns, grid.sums[0], top)
+
+
+@part
+def _retire(work: Work, grid: Registers, columns: Int64, progress: Array) -> None:
+    """Folds whose sums have all left the grid; those that end a reduction have results."""
+    rows, shadowed = grid.resting.shape[0], grid.shadow.shape[0] > 0
+    while progress[OLDEST] <= progress[CURRENT]:
+        fold = work.folds[progress[OLDEST]]
+        start = _starts_at(work, progress[OLDEST], rows, shadowed)
+        if progress[TIME] < start + fold[STREAM] + rows + columns - 2:
+            break
+        if fold[LAST]:
+            _collect(fold, grid.memory[fold[SUMS] % grid.memory.shape[0]], work.results)
+        progress[OLDEST] += 1
+
+
+@part
+def _enter(work: Work, inputs: Array, together: Int64, progress: Array) -> None:
+    """The current fold's next vectors are in the rows under the windows, which hold 0 wherever none is."""
+    fold = work.folds[progress[CURRENT]]
+    real, entered = fold[REAL_STREAM], progress[ENTERED]
+    if entered >= min(real, progress[POSITION] + together):
+        return
+    until = min(real, progress[POSITION] + AHEAD)
+    last = work.streams.shape[2] - fold[STREAM_FROM] - until  # streams lie in memory last vector first, as rows do
+    first = progress[OFFSET] + progress[POSITION] - until + 1
+    for i in range(fold[K]):
+        source = work.streams[fold[SLICE], i, last : last + until - entered]
+        target = inputs[i, first - i : first - i + source.size]
+        for m in range(source.size):
+            target[m] = source[m]
+    progress[ENTERED] = until
+
+
+@lean_kernel
 def _preload(fold: Array, starts: Array, columns: Int64, held: Array) -> None:
     """The accumulators of a fold begin; idle ones with the value of a real one."""
     last_stream, last_column = starts.shape[1] - 1, starts.shape[2] - 1
@@ -253,16 +257,16 @@ def _preload(fold: Array, starts: Array, columns: Int64, held: Array) -> None:
                 held[s, j] = own[min(vector, last_stream), min(fold[ACROSS_FROM] + min(j, real_across), last_column)]
 
 
-@kernel
-def _send(fold: Array, rests: Array, rows: Int64, columns: Int64, time: Int64, arriving: Array) -> None:
+@lean_kernel
+def _send(work: Work, fold: Int64, rows: Int64, columns: Int64, time: Int64, arriving: Array) -> None:
     """Row r of the resting operand reaches the top of column j in cycle time + j + rows - 1 - r."""
-    depth = arriving.shape[0]
+    fields, depth = work.folds[fold], arriving.shape[0]
     for j in range(columns):
         cycle = (time + j + rows - 1) % depth
-        real = fold[K] if j < fold[REAL_ACROSS] else np.int64(0)
+        real = fields[K] if j < fields[REAL_ACROSS] else np.int64(0)
         around = min(rows, cycle + 1)  # rows that come before the ring begins anew
         if real == rows:
-            operand = rests[fold[BATCH], fold[ACROSS_FROM] + j, fold[K_FROM] : fold[K_FROM] + rows]
+            operand = work.rests[fields[BATCH], fields[ACROSS_FROM] + j, fields[K_FROM] : fields[K_FROM] + rows]
             for r in range(around):
                 arriving[cycle - r, j] = operand[r]
             for r in range(around, rows):
@@ -270,28 +274,14 @@ def _send(fold: Array, rests: Array, rows: Int64, columns: Int64, time: Int64, a
         else:
             for r in range(rows):
                 value = (
-                    np.int64(rests[fold[BATCH], fold[ACROSS_FROM] + j, fold[K_FROM] + r]) if r < real else np.int64(0)
+                    np.int64(work.rests[fields[BATCH], fields[ACROSS_FROM] + j, fields[K_FROM] + r])
+                    if r < real
+                    else np.int64(0)
                 )
                 arriving[cycle - r if r < around else depth + cycle - r, j] = value
 
 
-@kernel
-def _enter(folds: Array, fold: Int64, position: Int64, streams: Array, inputs: Array, offset: Int64) -> None:
-    """A vector of the stream enters the skew registers, which hold 0 wherever nothing enters."""
-    real = folds[fold, K] if position < folds[fold, REAL_STREAM] else np.int64(0)
-    part, vector = folds[fold, SLICE], folds[fold, STREAM_FROM] + position
-    for i in range(real):
-        inputs[i, offset - i] = streams[part, vector, i]
-
-
-@kernel
-def _take_over(resting: Array, shadow: Array, wave: Int64, columns: Int64) -> None:
-    """The PEs that a fold's first vector reaches now take their next operand."""
-    for i in range(max(0, wave - columns + 1), min(resting.shape[0], wave + 1)):
-        resting[i, wave - i] = shadow[i, wave - i]
-
-
-@kernel
+@lean_kernel
 def _collect(fold: Array, held: Array, results: Array) -> None:
     """Finished accumulators leave the accumulator memory."""
     for m in range(fold[REAL_STREAM]):
