@@ -3,12 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from accel_sim.hardware import AcceleratorConfig
-from accel_sim.program import Command, Convolve, MatrixMultiply, Program, TransposeConvolve
+from accel_sim.program import Command, Convolve, MatrixMultiply, TransposeConvolve
 from accel_sim.program.geometry import multiply_accumulates
 from accel_sim.sim.preparation import Record
 from accel_sim.sim.result import LayerResult
-from accel_sim.sim.timing.commands import CommandTiming, time_program
+from accel_sim.sim.timing.commands import CommandTiming
 
 
 @dataclass(frozen=True)
@@ -18,11 +17,6 @@ class CommandReport:
     command: Command
     timing: CommandTiming | None
     record: Record | None
-
-
-def command_timings(program: Program, hardware: AcceleratorConfig) -> tuple[CommandTiming, ...]:
-    """The timing of each command: it does not depend on data, so one sample stands for all."""
-    return time_program(program, hardware)
 
 
 def layer_results(reports: Sequence[CommandReport], processing_elements: int) -> tuple[LayerResult, ...]:

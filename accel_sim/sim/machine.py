@@ -11,7 +11,7 @@ from accel_sim.errors import Fault, ProgramError
 from accel_sim.hardware import AcceleratorConfig
 from accel_sim.numerics.accumulators import AccumulatorStructure
 from accel_sim.program import Program, written_by
-from accel_sim.sim.layers import CommandReport, command_timings, layer_results
+from accel_sim.sim.layers import CommandReport, layer_results
 from accel_sim.sim.memory import Array
 from accel_sim.sim.observers import Keeper, Observer
 from accel_sim.sim.prepared import PreparedProgram, Tally, Worker, merged_record, merged_tally, prepared
@@ -144,7 +144,7 @@ class Machine:
 
     def _result(self, job: _Job, level: Level, ready: PreparedProgram, workers: Sequence[Worker]) -> RunResult:
         program = job.program
-        timings = command_timings(program, self.hardware) if level.timed else ()
+        timings = ready.timings
         return RunResult(
             outputs=job.outputs,
             ports={port.name: port for port in program.outputs},

@@ -25,6 +25,7 @@ from accel_sim.sim.native.step import NativeStep, lower
 from accel_sim.sim.preparation import Context, Operation, Record, Run, prepare
 from accel_sim.sim.result import LayerResult, Level
 from accel_sim.sim.structured import RECORD, counts_of
+from accel_sim.sim.timing.commands import CommandTiming, time_program
 
 EXECUTORS = (
     convolution,
@@ -60,6 +61,7 @@ class PreparedProgram:
         native: the native steps; None where there are none.
         region: of the constants.
         activation_bytes: size of Region.ACTIVATIONS.
+        timings: of the commands, for one sample, where the level has time: they do not depend on data.
         idle: workers of runs that have ended, by the threads that share their steps.
         layers: of a run whose level watches nothing: they do not depend on data.
     """
@@ -69,6 +71,7 @@ class PreparedProgram:
     region: Constants
     activation_bytes: int
     layers: tuple[LayerResult, ...] = ()
+    timings: tuple[CommandTiming, ...] = ()
     idle: dict[int, list["Worker"]] = field(default_factory=dict)
 
     @property
@@ -259,7 +262,8 @@ def _prepare(
     compiled = NativeProgram(steps, len(operations)) if steps else None
     plain = [CommandReport(command, None, None) for command in program.commands]
     layers = () if level.timed else layer_results(plain, hardware.grid.size)
-    return PreparedProgram(tuple(operations), compiled, region, program.activation_bytes, layers)
+    timings = time_program(program, hardware) if level.timed else ()
+    return PreparedProgram(tuple(operations), compiled, region, program.activation_bytes, layers, timings)
 
 
 def _preparer(level: Level) -> Callable[[Command, Context], Operation]:

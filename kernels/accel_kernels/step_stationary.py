@@ -262,23 +262,14 @@ def _send(work: Work, fold: Int64, rows: Int64, columns: Int64, time: Int64, arr
     """Row r of the resting operand reaches the top of column j in cycle time + j + rows - 1 - r."""
     fields, depth = work.folds[fold], arriving.shape[0]
     for j in range(columns):
-        cycle = (time + j + rows - 1) % depth
         real = fields[K] if j < fields[REAL_ACROSS] else np.int64(0)
-        around = min(rows, cycle + 1)  # rows that come before the ring begins anew
-        if real == rows:
-            operand = work.rests[fields[BATCH], fields[ACROSS_FROM] + j, fields[K_FROM] : fields[K_FROM] + rows]
-            for r in range(around):
-                arriving[cycle - r, j] = operand[r]
-            for r in range(around, rows):
-                arriving[depth + cycle - r, j] = operand[r]
-        else:
-            for r in range(rows):
-                value = (
-                    np.int64(work.rests[fields[BATCH], fields[ACROSS_FROM] + j, fields[K_FROM] + r])
-                    if r < real
-                    else np.int64(0)
-                )
-                arriving[cycle - r if r < around else depth + cycle - r, j] = value
+        across = fields[ACROSS_FROM] + min(j, max(fields[REAL_ACROSS] - 1, 0))
+        operand = work.rests[fields[BATCH], across, fields[K_FROM] : fields[K_FROM] + real]
+        cycle = (time + j + rows - 1) % depth
+        for r in range(rows):
+            value = operand[r] if r < real else 0
+            arriving[np.uint64(cycle if cycle >= 0 else cycle + depth), j] = value
+            cycle -= 1
 
 
 @lean_kernel
