@@ -25,7 +25,6 @@ _FLAGS = {
     "boundscheck": _cache.BOUNDS_CHECKED,
 }
 _LEAN = {"_nrt": False}
-_PART = _LEAN | {"forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def kernel(function: Function) -> Function:
@@ -38,17 +37,20 @@ def lean_kernel(function: Function) -> Function:
     return function if _DISABLED else cast(Function, Kernel(function, _FLAGS | _LEAN))
 
 
-def part(function: Function) -> Function:
-    """A lean kernel that is compiled into each kernel that calls it, and called by no one else."""
-    return function if _DISABLED else cast(Function, Kernel(function, _FLAGS | _PART))
+def part(choose: Callable[..., Callable[..., Any]] | None = None) -> Callable[[Function], Function]:
+    """The decorator of parts of lean kernels: numba only types them, and LLVM optimizes the whole.
 
+    With `choose`, what it makes of the arguments' types is compiled in place of the function.
+    """
 
-def chooses(function: Callable[..., Any]) -> Callable[[Function], Function]:
-    """The decorator of what chooses, by the arguments' types, the function that a kernel calls in place of another."""
-    from numba.extending import overload
+    def decorate(function: Function) -> Function:
+        if _DISABLED:
+            return function
+        from accel_kernels._parts import inline
 
-    decorator: Callable[[Function], Function] = overload(function)
-    return decorator
+        return inline(function, choose)
+
+    return decorate
 
 
 class Kernel:
@@ -82,11 +84,6 @@ class Kernel:
     def _numba_type_(self) -> Any:
         """What numba takes the name of this kernel for, where another kernel calls it."""
         return self.dispatcher._numba_type_
-
-
-def python(function: Callable[..., Any]) -> Callable[..., Any]:
-    """What a kernel is in Python: for numba, which compiles it as part of another."""
-    return function.py_func if isinstance(function, Kernel) else function
 
 
 @cache

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from accel_kernels._jit import lean_kernel
+from accel_kernels._jit import lean_kernel, part
 from accel_kernels._types import Array, Int64
 from accel_kernels.gemm_watch_int64 import add, overflows
 from accel_kernels.step_grid import (
@@ -92,7 +92,7 @@ def step_adder_tree(work: Work, grid: Registers, watch: Watch, progress: Array, 
         progress[TIME] += 1
 
 
-@lean_kernel
+@part()
 def _place_weights(fold: Array, rests: Array, weights: Array) -> None:
     for i in range(weights.shape[0]):
         for j in range(weights.shape[1]):
@@ -102,7 +102,7 @@ def _place_weights(fold: Array, rests: Array, weights: Array) -> None:
             )
 
 
-@lean_kernel
+@part()
 def _start(fold: Array, starts: Array, results: Array) -> None:
     for m in range(fold[REAL_STREAM]):
         for j in range(fold[REAL_ACROSS]):

@@ -5,13 +5,13 @@ results (`_vectors`, `_vectors_down`); sums of any width are checked at every ad
 `sweep_down` and `shift_loads` choose by element type when the kernel that calls them is compiled.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba import types
 
 from accel_kernels import _vectors, _vectors_down
-from accel_kernels._jit import chooses, lean_kernel, python
+from accel_kernels._jit import part
 from accel_kernels._types import Array, Int64
 from accel_kernels.gemm_watch_int64 import add, overflows
 from accel_kernels.step_grid import Watch
@@ -49,7 +49,6 @@ class Registers(NamedTuple):
     ports: Array
 
 
-@lean_kernel
 def sweep_down_loops(grid: Registers, offset: Int64, top: Array, bottom: Array, watch: Watch, taking: Int64) -> None:
     """Cycles of all PEs: sums[i + 1, j] = sums[i, j] + inputs[i, offset + j] * resting[i, j].
 
@@ -80,7 +79,6 @@ def sweep_down_loops(grid: Registers, offset: Int64, top: Array, bottom: Array, 
             bottom[c, j] = sums[rows, j]
 
 
-@lean_kernel
 def sweep_down_checked(grid: Registers, offset: Int64, top: Array, bottom: Array, watch: Watch, taking: Int64) -> None:
     """As `sweep_down_loops` with int64 sums, of as many bits as `watch` says, that wrap or saturate."""
     inputs, resting, shadow, takes, sums = grid.inputs, grid.resting, grid.shadow, grid.takes, grid.sums
@@ -122,6 +120,7 @@ def sweep_down_vectors(grid: Registers, offset: Int64, top: Array, bottom: Array
                 )
 
 
+@part(lambda grid, offset, top, *others: sweep_down_vectors if top.dtype == types.int32 else sweep_down_checked)
 def sweep_down(grid: Registers, offset: Int64, top: Array, bottom: Array, watch: Watch, taking: Int64) -> None:
     """`sweep_down_loops` for int32 sums, `sweep_down_checked` for int64."""
     if top.dtype == np.int32:
@@ -130,12 +129,6 @@ def sweep_down(grid: Registers, offset: Int64, top: Array, bottom: Array, watch:
         sweep_down_checked(grid, offset, top, bottom, watch, taking)
 
 
-@chooses(sweep_down)
-def _compiled_sweep_down(grid: Registers, offset: Int64, top: Array, bottom: Array, watch: Watch, taking: Int64) -> Any:
-    return sweep_down_vectors if top.dtype == types.int32 else python(sweep_down_checked)
-
-
-@lean_kernel
 def shift_loads_loops(chain: Array, loads: Array, offset: Int64, arriving: Array, cycle: Int64, cycles: Int64) -> None:
     """The resting operands that are on their way move down one row: row i's where its column has loaded i rows.
 
@@ -160,13 +153,7 @@ def shift_loads_vectors(
         _vectors.shift_down(chain, loads, offset, arriving, cycle, cycles, column)
 
 
+@part(lambda chain, *others: shift_loads_vectors if chain.dtype == types.int16 else shift_loads_loops)
 def shift_loads(chain: Array, loads: Array, offset: Int64, arriving: Array, cycle: Int64, cycles: Int64) -> None:
     """`shift_loads_loops`, whatever the element type."""
     shift_loads_loops(chain, loads, offset, arriving, cycle, cycles)
-
-
-@chooses(shift_loads)
-def _compiled_shift_loads(
-    chain: Array, loads: Array, offset: Int64, arriving: Array, cycle: Int64, cycles: Int64
-) -> Any:
-    return shift_loads_vectors if chain.dtype == types.int16 else python(shift_loads_loops)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_kernels._jit import lean_kernel
+from accel_kernels._jit import part
 from accel_kernels._types import Array, Int64
 
 BLOCK = 32
@@ -116,7 +116,7 @@ def new_progress(rows: int, columns: int) -> NDArray[np.int64]:
     return progress
 
 
-@lean_kernel
+@part()
 def rebase(rows: Array, span: Int64) -> None:
     """Move the contents of each row right by span: rows [n, length]; what lies past the end is no longer needed.
 
@@ -130,7 +130,7 @@ def rebase(rows: Array, span: Int64) -> None:
             free[j] = 0
 
 
-@lean_kernel
+@part()
 def rebase_down(rows: Array, span: Int64) -> None:
     """As `rebase` for a tall array [length, lanes]."""
     for i in range(rows.shape[0] - span - 1, -1, -1):

@@ -4,16 +4,13 @@ The memory holds vector m of a fold for column j in row m + j of a slot. A port 
 those columns whose vector s + c - j exists. As loops, for any element type, and as vector code (`_vectors_ports`).
 """
 
-from typing import Any
-
 from numba import types
 
 from accel_kernels import _vectors, _vectors_ports
-from accel_kernels._jit import chooses, lean_kernel, python
+from accel_kernels._jit import part
 from accel_kernels._types import Array, Int64
 
 
-@lean_kernel
 def read_port_loops(
     memory: Array, slot: Int64, s: Int64, length: Int64, columns: Int64, held: Array, top: Array
 ) -> None:
@@ -34,7 +31,6 @@ def read_port_loops(
                 top[c, j] = top[c - 1, j] if c > 0 else held[j]
 
 
-@lean_kernel
 def write_port_loops(memory: Array, slot: Int64, s: Int64, length: Int64, columns: Int64, bottom: Array) -> None:
     """A fold's sums of each cycle, [cycles, lanes], to the memory; operands as `read_port_loops`."""
     for c in range(bottom.shape[0]):
@@ -59,23 +55,13 @@ def write_port_vectors(memory: Array, slot: Int64, s: Int64, length: Int64, colu
         _vectors_ports.write_port(memory, first, s, length, columns, bottom, column)
 
 
+@part(lambda memory, *others: read_port_vectors if memory.dtype == types.int32 else read_port_loops)
 def read_port(memory: Array, slot: Int64, s: Int64, length: Int64, columns: Int64, held: Array, top: Array) -> None:
     """`read_port_loops`, whatever the element type."""
     read_port_loops(memory, slot, s, length, columns, held, top)
 
 
-@chooses(read_port)
-def _compiled_read_port(
-    memory: Array, slot: Int64, s: Int64, length: Int64, columns: Int64, held: Array, top: Array
-) -> Any:
-    return read_port_vectors if memory.dtype == types.int32 else python(read_port_loops)
-
-
+@part(lambda memory, *others: write_port_vectors if memory.dtype == types.int32 else write_port_loops)
 def write_port(memory: Array, slot: Int64, s: Int64, length: Int64, columns: Int64, bottom: Array) -> None:
     """`write_port_loops`, whatever the element type."""
     write_port_loops(memory, slot, s, length, columns, bottom)
-
-
-@chooses(write_port)
-def _compiled_write_port(memory: Array, slot: Int64, s: Int64, length: Int64, columns: Int64, bottom: Array) -> Any:
-    return write_port_vectors if memory.dtype == types.int32 else python(write_port_loops)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from accel_kernels._jit import lean_kernel
+from accel_kernels._jit import lean_kernel, part
 from accel_kernels._types import Array, Int64
 from accel_kernels.step_grid import (
     ACROSS_FROM,
@@ -115,7 +115,7 @@ def step_resting_sums(
             progress[OFFSET] += span
 
 
-@lean_kernel
+@part()
 def _enter_column(fold: Array, k: Int64, entering: Int64, streams: Array, inputs: Array, offset: Int64) -> None:
     """Element k of every pixel enters the skew registers at the left."""
     for i in range(inputs.shape[0]):
@@ -125,7 +125,7 @@ def _enter_column(fold: Array, k: Int64, entering: Int64, streams: Array, inputs
         )
 
 
-@lean_kernel
+@part()
 def _enter_row(
     fold: Array, k: Int64, entering: Int64, rests: Array, weights: Array, offset: Int64, columns: Int64
 ) -> None:
@@ -137,7 +137,7 @@ def _enter_row(
         )
 
 
-@lean_kernel
+@part()
 def _start(fold: Array, starts: Array, wave: Int64, sums: Array, columns: Int64) -> None:
     """The accumulators that a fold's first element reaches now take their start values."""
     last = starts.shape[2] - 1
@@ -146,7 +146,7 @@ def _start(fold: Array, starts: Array, wave: Int64, sums: Array, columns: Int64)
             sums[i, wave - i] = starts[fold[BATCH], 0, min(fold[ACROSS_FROM] + wave - i, last)]
 
 
-@lean_kernel
+@part()
 def _leave(fold: Array, wave: Int64, sums: Array, shadow: Array, results: Array, columns: Int64) -> None:
     """The accumulators that have seen a fold's last element leave: one of each column."""
     for i in range(max(0, wave - columns + 1), min(sums.shape[0], wave + 1)):

@@ -107,13 +107,13 @@ def step_stationary(
             progress[OFFSET] += span
 
 
-@part
+@part()
 def _starts_at(work: Work, fold: Int64, rows: Int64, shadowed: Int64) -> Int64:
     """The cycle in which a fold's first vector enters."""
     return work.begins[fold] if shadowed else work.begins[fold] + rows
 
 
-@lean_kernel
+@part()
 def _begin(work: Work, grid: Registers, fold: Int64, columns: Int64, progress: Array) -> None:
     """A fold begins to stream."""
     rows, time = grid.resting.shape[0], progress[TIME]
@@ -128,7 +128,7 @@ def _begin(work: Work, grid: Registers, fold: Int64, columns: Int64, progress: A
     progress[NEXT], progress[LOADED] = fold + 1, 0
 
 
-@part
+@part()
 def _run(
     work: Work, grid: Registers, watch: Watch, columns: Int64, progress: Array, cycles: Int64, loads: Int64
 ) -> None:
@@ -164,7 +164,7 @@ def _run(
         _retire(work, grid, columns, progress)
 
 
-@part
+@part()
 def _sweep(work: Work, grid: Registers, watch: Watch, columns: Int64, progress: Array, together: Int64) -> None:
     """Cycles of all PEs, and of the accumulator memory's ports."""
     rows, slots, current = grid.resting.shape[0], grid.memory.shape[0], progress[CURRENT]
@@ -191,7 +191,7 @@ def _sweep(work: Work, grid: Registers, watch: Watch, columns: Int64, progress: 
                 write_port(grid.memory, slot, s, length, columns, bottom)
 
 
-@part
+@part()
 def _read(work: Work, grid: Registers, columns: Int64, progress: Array, top: Array) -> None:
     """What the read port gives: of each fold that has to do with it, and else what it gave last."""
     rows, shadowed = grid.resting.shape[0], grid.shadow.shape[0] > 0
@@ -205,7 +205,7 @@ def _read(work: Work, grid: Registers, columns: Int64, progress: Array, top: Arr
             read_port(grid.memory, slot, s, length, columns, grid.sums[0], top)
 
 
-@part
+@part()
 def _retire(work: Work, grid: Registers, columns: Int64, progress: Array) -> None:
     """Folds whose sums have all left the grid; those that end a reduction have results."""
     rows, shadowed = grid.resting.shape[0], grid.shadow.shape[0] > 0
@@ -219,7 +219,7 @@ def _retire(work: Work, grid: Registers, columns: Int64, progress: Array) -> Non
         progress[OLDEST] += 1
 
 
-@part
+@part()
 def _enter(work: Work, inputs: Array, together: Int64, progress: Array) -> None:
     """The current fold's next vectors are in the rows under the windows, which hold 0 wherever none is."""
     fold = work.folds[progress[CURRENT]]
@@ -237,7 +237,7 @@ def _enter(work: Work, inputs: Array, together: Int64, progress: Array) -> None:
     progress[ENTERED] = until
 
 
-@lean_kernel
+@part()
 def _preload(fold: Array, starts: Array, columns: Int64, held: Array) -> None:
     """The accumulators of a fold begin; idle ones with the value of a real one."""
     last_stream, last_column = starts.shape[1] - 1, starts.shape[2] - 1
@@ -257,7 +257,7 @@ def _preload(fold: Array, starts: Array, columns: Int64, held: Array) -> None:
                 held[s, j] = own[min(vector, last_stream), min(fold[ACROSS_FROM] + min(j, real_across), last_column)]
 
 
-@lean_kernel
+@part()
 def _send(work: Work, fold: Int64, rows: Int64, columns: Int64, time: Int64, arriving: Array) -> None:
     """Row r of the resting operand reaches the top of column j in cycle time + j + rows - 1 - r."""
     fields, depth = work.folds[fold], arriving.shape[0]
@@ -272,7 +272,7 @@ def _send(work: Work, fold: Int64, rows: Int64, columns: Int64, time: Int64, arr
             cycle -= 1
 
 
-@lean_kernel
+@part()
 def _collect(fold: Array, held: Array, results: Array) -> None:
     """Finished accumulators leave the accumulator memory."""
     for m in range(fold[REAL_STREAM]):

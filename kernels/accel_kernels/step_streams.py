@@ -1,11 +1,9 @@
 """The streaming operand of a grid whose sums move down, as the grid takes it: row by row, the last vector first."""
 
-from typing import Any
-
 from numba import types
 
 from accel_kernels import _vectors_turn
-from accel_kernels._jit import chooses, lean_kernel, python
+from accel_kernels._jit import lean_kernel, part
 from accel_kernels._types import Array, Int64
 
 BLOCK = _vectors_turn.BLOCK
@@ -20,9 +18,9 @@ def turn_streams(streams: Array, turned: Array) -> None:
         turned: the same type [products * slices, size, length]; where the last slice is shorter it stays as it is.
     """
     slices, size = turned.shape[0] // streams.shape[0], turned.shape[1]
-    for part in range(turned.shape[0]):
-        product, first = part // slices, part % slices * size
-        turn(streams[product], first, min(size, streams.shape[2] - first), turned[part])
+    for n in range(turned.shape[0]):
+        product, first = n // slices, n % slices * size
+        turn(streams[product], first, min(size, streams.shape[2] - first), turned[n])
 
 
 def turn_loops(vectors: Array, first: Int64, size: Int64, turned: Array) -> None:
@@ -33,25 +31,26 @@ def turn_loops(vectors: Array, first: Int64, size: Int64, turned: Array) -> None
             turned[i, length - 1 - m] = vectors[m, first + i]
 
 
+@part()
+def turn_pieces(vectors: Array, first: Int64, size: Int64, turned: Array) -> None:
+    """`turn_loops`, where no block fits."""
+    for m in range(vectors.shape[0]):
+        for i in range(size):
+            turned[i, vectors.shape[0] - 1 - m] = vectors[m, first + i]
+
+
 def turn_vectors(vectors: Array, first: Int64, size: Int64, turned: Array) -> None:
     """As `turn_loops` for int16, in blocks; where they do not fill an edge, the last one overlaps another."""
     length = vectors.shape[0]
     if length < BLOCK or size < BLOCK:
-        turn_elements(vectors, first, size, turned)
+        turn_pieces(vectors, first, size, turned)
     else:
         for m in range(0, length, BLOCK):
             for i in range(0, size, BLOCK):
                 _vectors_turn.turn_block(vectors, min(m, length - BLOCK), first, min(i, size - BLOCK), turned)
 
 
+@part(lambda vectors, *others: turn_vectors if vectors.dtype == types.int16 else turn_loops)
 def turn(vectors: Array, first: Int64, size: Int64, turned: Array) -> None:
     """`turn_loops`, whatever the element type."""
     turn_loops(vectors, first, size, turned)
-
-
-turn_elements = lean_kernel(turn_loops)
-
-
-@chooses(turn)
-def _compiled_turn(vectors: Array, first: Int64, size: Int64, turned: Array) -> Any:
-    return turn_vectors if vectors.dtype == types.int16 else python(turn_loops)

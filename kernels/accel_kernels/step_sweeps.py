@@ -5,19 +5,16 @@ vector code (`_vectors`) with equal results; and for sums of any width, every ad
 `sweep_resting` chooses by element type when the kernel that calls it is compiled.
 """
 
-from typing import Any
-
 import numpy as np
 from numba import types
 
 from accel_kernels import _vectors
-from accel_kernels._jit import chooses, lean_kernel, python
+from accel_kernels._jit import part
 from accel_kernels._types import Array, Int64
 from accel_kernels.gemm_watch_int64 import add, overflows
 from accel_kernels.step_grid import Watch
 
 
-@lean_kernel
 def sweep_resting_loops(inputs: Array, offset: Int64, weights: Array, sums: Array, watch: Watch) -> None:
     """A cycle of all PEs whose sums rest: sums[i, j] += inputs[i, offset + j] * weights[offset + i, j].
 
@@ -37,7 +34,6 @@ def sweep_resting_loops(inputs: Array, offset: Int64, weights: Array, sums: Arra
             high[j] = max(high[j], v)
 
 
-@lean_kernel
 def sweep_resting_checked(inputs: Array, offset: Int64, weights: Array, sums: Array, watch: Watch) -> None:
     """As `sweep_resting_loops` with int64 sums, of as many bits as `watch` says, that wrap or saturate."""
     low, high, events, bits, policy = watch
@@ -58,14 +54,14 @@ def sweep_resting_vectors(inputs: Array, offset: Int64, weights: Array, sums: Ar
         _vectors.sweep_resting(inputs, offset, weights, offset, sums, watch.low, watch.high, column)
 
 
+@part(
+    lambda inputs, offset, weights, sums, *others: (
+        sweep_resting_vectors if sums.dtype == types.int32 else sweep_resting_checked
+    )
+)
 def sweep_resting(inputs: Array, offset: Int64, weights: Array, sums: Array, watch: Watch) -> None:
     """`sweep_resting_loops` for int32 sums, `sweep_resting_checked` for int64."""
     if sums.dtype == np.int32:
         sweep_resting_loops(inputs, offset, weights, sums, watch)
     else:
         sweep_resting_checked(inputs, offset, weights, sums, watch)
-
-
-@chooses(sweep_resting)
-def _compiled_sweep_resting(inputs: Array, offset: Int64, weights: Array, sums: Array, watch: Watch) -> Any:
-    return sweep_resting_vectors if sums.dtype == types.int32 else python(sweep_resting_checked)
