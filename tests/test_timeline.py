@@ -1,5 +1,6 @@
 """The timeline, read back through Perfetto's published schema."""
 
+import io
 import itertools
 import json
 
@@ -153,6 +154,9 @@ def test_a_topology_without_weights(capsys, tmp_path):
     read, report = traced(capsys, tmp_path, topology, "--hw", "scalesim-32x32")
     assert [name for name, *_ in read.slices["layers"]] == ["one", "two"]
     assert sum(read.lengths("layers", 0)) == report["cycles"]
+    stream = io.BytesIO()
+    accel_sim.topology_timeline(topology, "scalesim-32x32").write(stream)
+    assert Read(stream.getvalue()).slices == read.slices
 
 
 def test_equal_runs_write_equal_traces(capsys, tmp_path, model):

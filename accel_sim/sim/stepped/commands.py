@@ -167,11 +167,9 @@ class _Convolution:
         starts = self.work.starts(self.bias)
 
         def run() -> None:
-            accumulators = np.tile(starts.astype(self.work.engine.accumulator.dtype), (pixels, 1))
             if pixels and channels:
                 _widen(record, int(starts.min()), int(starts.max()), pixels * int((starts != self.bias).sum()))
-            self._place(self.work.step(self.grid(memory), record), accumulators)
-            self.requantize(accumulators, pixels, codes)
+            self.requantize(self._accumulators(self.work.step(self.grid(memory), record), starts), pixels, codes)
 
         return run
 
@@ -187,8 +185,12 @@ class _Convolution:
         whole = panel.reshape(len(self.groups), pixels, taps, depth // taps)
         return np.stack([phase.panel(part) for phase in self.phases for part in whole])
 
-    def _place(self, results: Array, accumulators: Array) -> None:
-        """Results of all products to their pixels and channels."""
+    def _accumulators(self, results: Array, starts: Int64s) -> Array:
+        """Results of all products, [pixels, channels]."""
+        dtype = self.work.engine.accumulator.dtype
+        if len(results) == 1 and not self.phases and len(self.work.folds.fields):
+            return np.ascontiguousarray(results[0], dtype)
+        accumulators = np.tile(starts.astype(dtype), (prod(self.command.output_to.shape[:3]), 1))
         size = results.shape[2]
         for product, part in enumerate(results):
             phase, group = divmod(product, len(self.groups))
@@ -198,6 +200,7 @@ class _Convolution:
                 target[pixels[pixels != ABSENT]] = part[pixels != ABSENT]
             else:
                 target[:] = part
+        return accumulators
 
 
 def _one_stage(engine: Engine) -> MultiplyAccumulate:
