@@ -191,9 +191,12 @@ def convolution(
 
 
 def transposed(
-    rng: np.random.Generator, draw: Draw | None, *, x_type: str | None = None
+    rng: np.random.Generator, draw: Draw | None, *, x_type: str | None = None, wide: bool = False
 ) -> tuple[Case, Requantization | None]:
-    """A transposed convolution, whose windows may leave the image on all sides and miss outputs."""
+    """A transposed convolution, whose windows may leave the image on all sides and miss outputs.
+
+    `wide`: with accumulators of 64 bits, and biases that need them.
+    """
     extreme = tied(rng)
     x_type = x_type or str(rng.choice(["int8", "uint8"]))
     w_type = "int8" if x_type == "int16" else str(rng.choice(["int8", "int8", "uint8"]))
@@ -208,6 +211,8 @@ def transposed(
     x = codes(rng, shape, x_type, extreme=extreme)
     w = codes(rng, (outputs, *kernel, inputs), w_type, extreme=extreme)
     bias = rng.integers(-(1 << 31), 1 << 31, outputs).astype(np.int32) >> (0 if extreme else 16)
+    if wide:
+        bias = bias.astype(np.int64) << 8
     x_zero = 0 if x_type == "int16" else int(codes(rng, (), x_type))
     w_zero = (0,) if w_type == "int8" else tuple(codes(rng, (outputs,), w_type).tolist())
     y_type = "int32" if draw is None else x_type
@@ -216,7 +221,7 @@ def transposed(
     y = layout.result("y", (shape[0], *hw, outputs), y_type)
     command = TransposeConvolve(
         "layer", "op", layout.input("x", x), layout.constant("w", w), layout.constant("b", bias), y, window, groups,
-        x_zero, w_zero, False, recipe, Tiling(1, 1, 1),
+        x_zero, w_zero, wide, recipe, Tiling(1, 1, 1),
     )  # fmt: skip
     sums = _scatter(x.astype(np.int64) - x_zero, w.astype(np.int64) - np.array(w_zero).reshape(-1, 1, 1, 1), groups, y)
     return Case(layout, command, sums(window) + bias.astype(np.int64)), recipe
