@@ -34,7 +34,7 @@ def demo_command(hw: str, overrides: tuple[str, ...], threads: int | None, json_
 
 
 def _demonstrate(hardware: AcceleratorConfig, threads: int | None) -> DemoReport:
-    from accel_sim.reference import evaluate_float
+    from accel_sim.quantization.float_runner import FloatRunner
 
     images, labels = demo_data.heldout()
     with stage("quantizing"):
@@ -50,7 +50,7 @@ def _demonstrate(hardware: AcceleratorConfig, threads: int | None) -> DemoReport
     with stage("comparing"):
         comparison.add_result(inputs, result)
         mismatch = comparison.report(source, result.samples)
-        floating = evaluate_float(network, stored(network, inputs))[network.outputs[0]]
+        floating = dict(FloatRunner(network).tensors(stored(network, inputs)))[network.outputs[0]]
     assert mismatch.accuracy is not None
     provenance = api.provenance(program, source)
     return DemoReport(

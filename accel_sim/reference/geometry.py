@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from accel_sim.ir import Padding2D
@@ -28,9 +28,12 @@ def pad_image(x: Array, padding: Padding2D, value: Any) -> Array:
 
 def windows(x: Array, kernel: tuple[int, int], strides: tuple[int, int], dilations: tuple[int, int]) -> Array:
     """A view [N,Ho,Wo,C,kh,kw] of a padded image [N,H,W,C]."""
-    extent = tuple((k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True))
-    view = sliding_window_view(x, extent, axis=(1, 2))
-    return view[:, :: strides[0], :: strides[1], :, :: dilations[0], :: dilations[1]]
+    n, *image, channels = x.shape
+    sizes = zip(image, kernel, dilations, strides, strict=True)
+    height, width = (max((size - (k - 1) * d - 1) // step + 1, 0) for size, k, d, step in sizes)
+    per_n, per_y, per_x, per_c = x.strides
+    steps = per_n, per_y * strides[0], per_x * strides[1], per_c, per_y * dilations[0], per_x * dilations[1]
+    return as_strided(x, (n, height, width, channels, *kernel), steps, writeable=False)
 
 
 def convolve(

@@ -18,6 +18,8 @@ from accel_kernels.native.tier import target
 from accel_kernels.native.translate import translated
 
 _OPTIMIZATION = 3
+_UNROLLED = frozenset({"convolve", "transposed", "matmul", "depthwise", "watch", "watch_depthwise", "pool", "average"})
+"""Steps whose micro-kernels are written unrolled as far as it helps: LLVM would take a third more time to do more."""
 
 
 def compile_step(name: str) -> bytes:
@@ -25,23 +27,24 @@ def compile_step(name: str) -> bytes:
     say_compiling()
     module, _, variant = name.partition(":")
     build: Callable[[str], Callable[..., None]] = import_module(f"accel_kernels.native.{module}").build
-    return compile_function(build(variant))
+    return compile_function(build(variant), unrolls=module not in _UNROLLED)
 
 
-def compile_function(function: Callable[..., None]) -> bytes:
-    """Object code of a function of int64 that gives nothing, under the name SYMBOL."""
+def compile_function(function: Callable[..., None], *, unrolls: bool = True) -> bytes:
+    """Object code of a function of int64 that gives nothing, under the name SYMBOL; LLVM may unroll its loops."""
     with _no_collection():
         machine = _machine()
         module = translated(function, SYMBOL)
         module.triple, module.data_layout = machine.triple, str(machine.target_data)
-        return _object_code(machine, str(module))
+        return _object_code(machine, str(module), unrolls=unrolls)
 
 
-def _object_code(machine: Any, text: str) -> bytes:
+def _object_code(machine: Any, text: str, *, unrolls: bool) -> bytes:
     """LLVM's optimization of a module in its intermediate form, once, and the machine code."""
     module = llvm.parse_assembly(text)
     options = llvm.create_pipeline_tuning_options(speed_level=_OPTIMIZATION)
     options.loop_vectorization = True
+    options.loop_unrolling = unrolls
     builder = llvm.create_pass_builder(machine, options)
     builder.getModulePassManager().run(module, builder)
     code: bytes = machine.emit_object(module)

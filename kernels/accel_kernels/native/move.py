@@ -8,8 +8,10 @@ from collections.abc import Callable
 
 from accel_kernels._types import Int64
 from accel_kernels.native.fields import field, inline, input_address, output_address
-from accel_kernels.native.memory import LOADS, STORES, load_int8, load_int64, store_int8, store_int64
+from accel_kernels.native.memory import LOADS, STORES, copy, load_int8, load_int64, store_int8, store_int64
 from accel_kernels.native.tables import Field
+
+_copy = inline(copy)
 
 
 def build(variant: str) -> Callable[..., None]:
@@ -53,8 +55,9 @@ def build(variant: str) -> Callable[..., None]:
 
 @inline
 def _copy_bytes(target: Int64, source: Int64, count: Int64) -> None:
-    whole = count // 8 * 8
-    for i in range(0, whole, 8):
+    blocks, whole = count // 64 * 64, count // 8 * 8
+    _copy(target, source, blocks)
+    for i in range(blocks, whole, 8):
         store_int64(target + i, load_int64(source + i))
     for i in range(whole, count):
         store_int8(target + i, load_int8(source + i))
