@@ -1,6 +1,7 @@
 """What the native steps of a convolution are made from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ from accel_kernels.native.tables import Field, epilogue_table
 from accel_kernels.native.tier import tier
 from accel_sim.program import Convolve, TransposeConvolve
 from accel_sim.sim.memory import Array
+from accel_sim.sim.multiply_accumulate import code_span
 from accel_sim.sim.native.epilogue import EpilogueChoice
+from accel_sim.sim.native.packed import pack_epilogue
 from accel_sim.sim.native.step import OPERANDS, Source, target
 from accel_sim.sim.preparation import Context
 
@@ -74,6 +77,17 @@ class ConvolutionJob:
         """The epilogue's parameters; `bias` as it is added, modulo 2^32 unless accumulators are wide."""
         wrapped = bias.astype(np.uint64).astype(np.uint32).view(np.int32)
         return epilogue_table(self.epilogue.kind, bias if self.wide else wrapped, self.epilogue.values, columns)
+
+    def packed(self) -> "ConvolutionJob":
+        """The same job, with an epilogue that packs its codes where there is one."""
+        command = self.command
+        if command.output is None:
+            return self
+        most_code = max(map(abs, code_span(command.input.dtype, command.input_zero_point)))
+        most_weight = max(-int(self.weights.min()), int(self.weights.max()))
+        bound = prod(self.weights.shape[1:]) * most_code * most_weight + int(np.abs(self.bias).max())
+        found = pack_epilogue(command.output, command.output_to.dtype, bound)
+        return self if found is None else replace(self, epilogue=found)
 
     def folded_bias(self, *, flipped: bool) -> Int64s:
         """The bias less what the zero point adds to each sum; int8 codes may be flipped to be unsigned."""

@@ -30,7 +30,7 @@ WIDEST = 1 << 47
 
 @dataclass(frozen=True)
 class EpilogueChoice:
-    """Kind and parameters of an epilogue (`accel_kernels.native.tables.EPILOGUE_FIELDS`)."""
+    """Kind and parameters of an epilogue (`accel_kernels.native.tables.EPILOGUE_FIELDS`, `PACKED_FIELDS`)."""
 
     kind: str
     values: Values

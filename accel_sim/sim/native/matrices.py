@@ -18,6 +18,7 @@ from accel_sim.sim.preparation import Context
 from accel_sim.sim.structured import StructureEngine
 
 _PANEL_BYTES = 1 << 17
+_TILED_ROWS = 2 * TILE_ROWS
 
 
 @lowers(Convolve)
@@ -32,7 +33,9 @@ def lower_convolve(command: Convolve, context: Context) -> NativeStep | None:
     if isinstance(engine, StructureEngine):
         return counted_convolution(job, engine)
     is_depthwise = command.groups > 1 and job.weights.shape[3] == 1
-    return _depthwise(job) if is_depthwise and not job.wide else _dense(job)
+    if job.wide:
+        return _dense(job)
+    return _depthwise(job.packed()) if is_depthwise else _dense(job.packed())
 
 
 def _dense(job: ConvolutionJob) -> NativeStep:
@@ -48,7 +51,7 @@ def _dense(job: ConvolutionJob) -> NativeStep:
     copied = plain and job.quads and not direct and channels == 4 * steps
     stride = channels if direct else 2 * (4 * steps + TILE_BYTES) if splits else 4 * steps
     pixels = prod(command.output_to.shape[:3])
-    block = TILE_ROWS if splits else chosen.rows[0]
+    block = TILE_ROWS if splits else _TILED_ROWS if quads and chosen.tiles else chosen.rows[0]
     rows = min(max(_PANEL_BYTES // stride // block, 1) * block, pixels)
     size = job.channels // groups
     packed = [

@@ -116,21 +116,25 @@ def uses_tiles(operands: str) -> bool:
 
 
 def multiply_panel(operands: str, kind: str, bits: int) -> Callable[..., None]:
-    """All rows of a panel times columns left to right - 1: a tile of columns after the other, the rows inside."""
+    """All rows of a panel times columns left to right - 1.
+
+    A block of rows stays in the first-level cache while the weights of some tiles of columns, which stay in the
+    second-level one, pass over it.
+    """
     if operands.startswith("s16t"):
         return multiply_split(kind, bits, wide=operands == "s16tw")
     if uses_tiles(operands):
         return multiply_tiles(operands, kind, bits)
     chosen = tier()
     lanes, tall = chosen.lanes, chosen.rows[0]
-    middle = chosen.rows[1] if len(chosen.rows) > 2 else 0
+    middle = chosen.rows[1] if len(chosen.rows) > 2 else 1
     big, mid, one, narrow, narrow_one = (
         wide_micro_kernel(chosen, rows, vectors, kind, bits)
         if operands == "s16w"
         else micro_kernel(chosen, rows, vectors, "u8" if operands in ("u8", "s8") else "s16", kind, bits)
-        for rows, vectors in ((tall, 2), (max(middle, 1), 2), (1, 2), (tall, 1), (1, 1))
+        for rows, vectors in ((tall, 2), (middle, 2), (1, 2), (tall, 1), (1, 1))
     )
-    width = bits // 8
+    width, tile = bits // 8, 2 * lanes
 
     @inline
     def multiply(
@@ -147,83 +151,34 @@ def multiply_panel(operands: str, kind: str, bits: int) -> Callable[..., None]:
         left: Int64,
         right: Int64,
     ) -> None:
-        for n in range(left, right, 2 * lanes):
-            w, o, valid, first = weights + n * steps * 4, out + n * width, right - n, base + n
-            m = 0
-            if valid > lanes:
-                while m + tall <= rows:
-                    big(
-                        a + m * stride,
-                        stride,
-                        w,
-                        steps,
-                        table,
-                        table_stride,
-                        first,
-                        o + m * out_bytes,
-                        out_bytes,
-                        valid,
-                    )
-                    m += tall
-                while middle > 0 and m + middle <= rows:
-                    mid(
-                        a + m * stride,
-                        stride,
-                        w,
-                        steps,
-                        table,
-                        table_stride,
-                        first,
-                        o + m * out_bytes,
-                        out_bytes,
-                        valid,
-                    )
-                    m += middle
-                while m < rows:
-                    one(
-                        a + m * stride,
-                        stride,
-                        w,
-                        steps,
-                        table,
-                        table_stride,
-                        first,
-                        o + m * out_bytes,
-                        out_bytes,
-                        valid,
-                    )
-                    m += 1
-            else:
-                while m + tall <= rows:
-                    narrow(
-                        a + m * stride,
-                        stride,
-                        w,
-                        steps,
-                        table,
-                        table_stride,
-                        first,
-                        o + m * out_bytes,
-                        out_bytes,
-                        valid,
-                    )
-                    m += tall
-                while m < rows:
-                    narrow_one(
-                        a + m * stride,
-                        stride,
-                        w,
-                        steps,
-                        table,
-                        table_stride,
-                        first,
-                        o + m * out_bytes,
-                        out_bytes,
-                        valid,
-                    )
-                    m += 1
+        together = max(_WEIGHTS_TOGETHER // (steps * 4 * tile), 1) * tile
+        for start in range(left, right, together):
+            end, m = min(start + together, right), 0
+            while m < rows:
+                height = tall if m + tall <= rows else middle if m + middle <= rows else 1
+                x, y = a + m * stride, out + m * out_bytes
+                for n in range(start, end, tile):
+                    w, o, valid, first = weights + n * steps * 4, y + n * width, right - n, base + n
+                    if valid > lanes:
+                        if height == tall:
+                            big(x, stride, w, steps, table, table_stride, first, o, out_bytes, valid)
+                        elif height == middle:
+                            mid(x, stride, w, steps, table, table_stride, first, o, out_bytes, valid)
+                        else:
+                            one(x, stride, w, steps, table, table_stride, first, o, out_bytes, valid)
+                    elif height == tall:
+                        narrow(x, stride, w, steps, table, table_stride, first, o, out_bytes, valid)
+                    else:
+                        for i in range(height):
+                            c, d = x + i * stride, o + i * out_bytes
+                            narrow_one(c, stride, w, steps, table, table_stride, first, d, out_bytes, valid)
+                m += height
 
     return multiply
+
+
+_WEIGHTS_TOGETHER = 1 << 18
+"""Bytes of weights that pass over one block of rows after the other."""
 
 
 @inline

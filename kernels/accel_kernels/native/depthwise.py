@@ -16,7 +16,8 @@ from llvmlite import ir
 
 from accel_kernels._types import Int64
 from accel_kernels.native.emit import I8, I16, I32, Emitter, Value, intrinsic, vector
-from accel_kernels.native.epilogues import EPILOGUES, Epilogue, load_columns, narrow
+from accel_kernels.native.endings import Ending, ending, hold_sums
+from accel_kernels.native.epilogues import load_bias
 from accel_kernels.native.fields import field, inline, input_address, output_address
 from accel_kernels.native.memory import copy, load_int16, load_uint8, store_int8, store_int16, store_int64
 from accel_kernels.native.products import add_pairs
@@ -38,15 +39,15 @@ class _Pixels:
     first column, out, bytes between output pixels, channels that exist.
     """
 
-    def __init__(self, pixels: int, operands: str, epilogue: Epilogue, bits: int, shape: str) -> None:
-        self._pixels, self._operands, self._epilogue, self._bits = pixels, operands, epilogue, bits
+    def __init__(self, pixels: int, operands: str, ending: Ending, shape: str) -> None:
+        self._pixels, self._operands, self._ending = pixels, operands, ending
         self._shape = None if shape == "any" else tuple(map(int, shape.split("s")))
         self._lanes = tier().lanes
 
     def emit(self, e: Emitter, arguments: Sequence[Value]) -> None:
         rows, kh, kw, tap_bytes, pixel_bytes, start, weights, weight_bytes = arguments[:8]
         table, table_stride, first, out, out_bytes, valid = arguments[8:]
-        columns = load_columns(e, self._epilogue, table, table_stride, first, self._lanes)
+        bias = load_bias(e, table, first, self._lanes)
 
         def window_row(ky: Value, carried: list[Value]) -> list[Value]:
             place = e.add(e.load(e.add(rows, e.multiply(ky, 8)), ir.IntType(64), 8), start)
@@ -65,16 +66,9 @@ class _Pixels:
 
             return e.loop(kw, carried, tap)
 
-        sums = e.loop(kh, [columns["bias"]] * self._pixels, window_row)
-        codes = [narrow(e, self._epilogue.apply(e, s, columns), self._bits) for s in sums]
-        whole = e.builder.icmp_signed(">=", valid, e.number(self._lanes))
-        with e.builder.if_else(whole) as (then, otherwise):
-            with then:
-                for p, code in enumerate(codes):
-                    e.store(code, e.add(out, e.multiply(out_bytes, p)))
-            with otherwise:
-                for p, code in enumerate(codes):
-                    e.store_some(code, e.add(out, e.multiply(out_bytes, p)), valid)
+        sums = e.loop(kh, [bias] * self._pixels, window_row)
+        parameters = self._ending.load(e, table, table_stride, first)
+        self._ending.finish(e, hold_sums(e, sums, 1), e.number(self._pixels), parameters, out, out_bytes, valid)
 
     def _known_taps(
         self, e: Emitter, place: Value, resting: Value, weight_bytes: Value, tap_bytes: Value, sums: list[Value]
@@ -162,8 +156,8 @@ _LANES = tier().lanes
 
 
 def _row(operands: str, kind: str, bits: int, shape: str) -> Callable[..., None]:
-    many: Any = intrinsic(_ARGUMENTS, _Pixels(_PIXELS, operands, EPILOGUES[kind], bits, shape).emit)
-    one: Any = intrinsic(_ARGUMENTS, _Pixels(1, operands, EPILOGUES[kind], bits, shape).emit)
+    many: Any = intrinsic(_ARGUMENTS, _Pixels(_PIXELS, operands, ending(kind, 1, bits), shape).emit)
+    one: Any = intrinsic(_ARGUMENTS, _Pixels(1, operands, ending(kind, 1, bits), shape).emit)
     width, size = bits // 8, 2 if operands == "s16" else 1
 
     @inline

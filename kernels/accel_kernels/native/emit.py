@@ -64,6 +64,11 @@ class Emitter:
         stored = self.builder.store(value, self.builder.inttoptr(address, value.type.as_pointer()))
         stored.align = align
 
+    def prefetch(self, address: Value, locality: int = 3) -> None:
+        """Bring a line into the first-level cache, with locality 2 into the second; the address need not be one."""
+        pointer = self.builder.inttoptr(address, I8.as_pointer())
+        self.call("llvm.prefetch.p0", ir.VoidType(), [pointer, *(ir.Constant(I32, n) for n in (0, locality, 1))])
+
     def splat(self, value: Value, lanes: int) -> Value:
         """A vector of equal elements."""
         kind = vector(value.type, lanes)
@@ -90,7 +95,7 @@ class Emitter:
     def elementwise(self, name: str, *arguments: Value) -> Value:
         """LLVM's `llvm.NAME` of vectors of one type."""
         kind = arguments[0].type
-        element = {I16: "i16", I32: "i32", I64: "i64", F32: "f32", F64: "f64"}[kind.element]
+        element = {I8: "i8", I16: "i16", I32: "i32", I64: "i64", F32: "f32", F64: "f64"}[kind.element]
         return self.call(f"llvm.{name}.v{kind.count}{element}", kind, arguments)
 
     def loop(
@@ -141,3 +146,11 @@ class Emitter:
         element = {I8: "i8", I16: "i16", I32: "i32"}[kind.element]
         name = f"llvm.masked.store.v{kind.count}{element}.p0"
         self.call(name, ir.VoidType(), [value, pointer, ir.Constant(I32, 1), mask])
+
+
+_ALIGNMENT = 64
+
+
+def held_bytes(e: Emitter, size: int) -> Value:
+    """The address of memory on the stack, which begins where a vector register's does."""
+    return e.builder.and_(e.add(e.room(size + _ALIGNMENT), _ALIGNMENT - 1), e.number(-_ALIGNMENT))

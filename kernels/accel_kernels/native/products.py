@@ -7,6 +7,8 @@
 Operands: `a` holds, in each row, groups of codes that fill 4 bytes: 4 codes of 8 bits (`quads`), or 2 of 16. Weights
 are packed by `pack_weights` so that the groups of a vector's columns lie side by side. Sums wrap modulo 2^32, which is
 the accumulator's own arithmetic, so the order in which products are added does not matter.
+
+Memory is fetched before it is needed: the rows that follow the block's, and weights ahead of those being multiplied.
 """
 
 from collections.abc import Sequence
@@ -15,12 +17,17 @@ from typing import Any
 from llvmlite import ir
 
 from accel_kernels.native.emit import I16, I32, Emitter, Value, intrinsic, vector
-from accel_kernels.native.epilogues import EPILOGUES, Columns, Epilogue, load_bias, load_columns, narrow
+from accel_kernels.native.endings import Ending, ending, hold_sums
+from accel_kernels.native.epilogues import load_bias
 from accel_kernels.native.tier import Tier, tier
 
 ARGUMENTS = 10
 """a, bytes between its rows, weights, groups, table, bytes of a table row, first column in the table, out, bytes
 between its rows, columns that exist."""
+
+
+_AHEAD = 48
+"""Groups after which weights are needed that are fetched now; those of the next tile of columns follow the last."""
 
 
 def micro_kernel(tier: Tier, rows: int, vectors: int, operands: str, kind: str, bits: int) -> Any:
@@ -34,14 +41,14 @@ def micro_kernel(tier: Tier, rows: int, vectors: int, operands: str, kind: str, 
         kind: of the epilogue.
         bits: of the results as they are stored, 8, 16 or 32.
     """
-    block = _Block(tier, rows, vectors, operands, EPILOGUES[kind], bits)
+    block = _Block(tier, rows, vectors, operands, ending(kind, vectors, bits))
     return intrinsic(ARGUMENTS, block.emit)
 
 
 class _Block:
-    def __init__(self, tier: Tier, rows: int, vectors: int, operands: str, epilogue: Epilogue, bits: int) -> None:
+    def __init__(self, tier: Tier, rows: int, vectors: int, operands: str, ending: Ending) -> None:
         self._tier, self._rows, self._vectors = tier, rows, vectors
-        self._operands, self._epilogue, self._bits = operands, epilogue, bits
+        self._operands, self._ending = operands, ending
 
     def emit(self, e: Emitter, arguments: Sequence[Value]) -> None:
         a, row_bytes, weights, groups, table, table_stride, first, out, out_bytes, valid = arguments
@@ -50,11 +57,15 @@ class _Block:
         biases = [load_bias(e, table, place, lanes) for place in places]
         sources = [e.add(a, e.multiply(row_bytes, row)) for row in range(self._rows)]
         width = 4 * lanes * self._vectors
+        following = e.add(a, e.multiply(row_bytes, self._rows))
 
         def body(k: Value, sums: list[Value]) -> list[Value]:
             place = e.add(weights, e.multiply(k, width))
             columns = [e.load(e.add(place, 4 * lanes * j), vector(I32, lanes), 4 * lanes) for j in range(self._vectors)]
             offset, results = e.multiply(k, 4), []
+            e.prefetch(e.add(following, e.multiply(k, 4 * self._rows)))
+            for j in range(self._vectors * lanes // 16):
+                e.prefetch(e.add(place, _AHEAD * width + 64 * j))
             for row, source in enumerate(sources):
                 group = e.splat(e.load(e.add(source, offset), I32), lanes)
                 for j, column in enumerate(columns):
@@ -62,30 +73,15 @@ class _Block:
             return results
 
         sums = e.loop(groups, biases * self._rows, body)
-        for j, place in enumerate(places):
-            columns = load_columns(e, self._epilogue, table, table_stride, place, lanes)
-            target = e.add(out, j * lanes * (self._bits // 8))
-            self._finish(e, sums[j :: self._vectors], columns, target, out_bytes, e.add(valid, -j * lanes))
+        parameters = self._ending.load(e, table, table_stride, first)
+        held = hold_sums(e, sums, self._vectors)
+        self._ending.finish(e, held, e.number(self._rows), parameters, out, out_bytes, valid)
 
     def _accumulate(self, e: Emitter, sums: Value, group: Value, weights: Value) -> Value:
         if self._operands != "s16":
             name = f"llvm.x86.avx512.vpdpbusd.{32 * self._tier.lanes}"
             return e.call(name, sums.type, [sums, group, weights])
         return add_pairs(e, sums, group, weights)
-
-    def _finish(
-        self, e: Emitter, sums: list[Value], columns: Columns, out: Value, out_bytes: Value, valid: Value
-    ) -> None:
-        """Requantize and store one vector of columns of all rows; the last columns only as far as they exist."""
-        codes = [narrow(e, self._epilogue.apply(e, s, columns), self._bits) for s in sums]
-        whole = e.builder.icmp_signed(">=", valid, e.number(self._tier.lanes))
-        with e.builder.if_else(whole) as (then, otherwise):
-            with then:
-                for row, code in enumerate(codes):
-                    e.store(code, e.add(out, e.multiply(out_bytes, row)))
-            with otherwise:
-                for row, code in enumerate(codes):
-                    e.store_some(code, e.add(out, e.multiply(out_bytes, row)), valid)
 
 
 def add_pairs(e: Emitter, sums: Value, a: Value, b: Value) -> Value:

@@ -12,12 +12,12 @@ Registers 0 and 1 hold the sums of lower bytes, 2 and 3 of upper ones, 4 and 5 o
 from collections.abc import Callable, Sequence
 
 from accel_kernels._types import Int64
-from accel_kernels.native.emit import I32, I64, Emitter, Value, intrinsic, vector
+from accel_kernels.native.emit import I32, I64, Emitter, Value, held_bytes, intrinsic, vector
 from accel_kernels.native.epilogues import EPILOGUES, Epilogue, load_columns, narrow
 from accel_kernels.native.fields import inline
 from accel_kernels.native.rows import store_columns
 from accel_kernels.native.tier import TILE_BYTES, TILE_ROWS
-from accel_kernels.native.tiles import configure_tiles, held_bytes, pointer, release_tiles, tile
+from accel_kernels.native.tiles import configure_tiles, pointer, release_tiles, tile
 
 _LANES = TILE_BYTES // 4
 _ARGUMENTS = 11

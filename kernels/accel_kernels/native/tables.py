@@ -10,6 +10,8 @@ from enum import IntEnum, auto
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_kernels.native.packing import aligned_bytes
+
 EPILOGUE_FIELDS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "raw": (),
     "real": (*((name, "f32") for name in ("clip_low", "clip_high", "scale", "low", "high")), ("zero_point", "i32")),
@@ -35,6 +37,20 @@ EPILOGUE_FIELDS = {
     "shift": EPILOGUE_FIELDS["fixed"],
 }
 """Kind of epilogue -> (name, element) of the rows of its table, after the bias (i32)."""
+
+_LIMITS = (("zero_point", "i32"), ("low", "i32"), ("high", "i32"))
+PACKED_FIELDS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "packed_float32": (("order", "i32"), ("scale", "f32"), *_LIMITS),
+    "packed_double": (
+        ("order", "i32"),
+        ("scale", "f64"),
+        ("start", "f64"),
+        ("start_of_zero", "i32"),
+        ("right", "i32"),
+        *_LIMITS,
+    ),
+}
+"""The same for `packed`; "order" puts the quarters of vectors, as packs leave them, one after the other."""
 
 _OPERAND = (
     ("zero", "i32"),
@@ -78,6 +94,8 @@ BINARY_FIELDS: Mapping[str, tuple[tuple[str, str], ...]] = {
 }
 """Form of a function of two operands -> (name, element) of its parameters."""
 
+PACKED_COLUMNS = 16
+"""Of one vector, where codes are packed."""
 _DTYPES = {"i32": np.int32, "i64": np.int64, "f32": np.float32, "f64": np.float64}
 
 
@@ -92,12 +110,19 @@ def epilogue_table(
     A row is columns * 8 bytes; numbers of 4 bytes lie side by side at its beginning. Biases have the type of the
     accumulators.
     """
-    fields = (("bias", "i32"), *EPILOGUE_FIELDS[kind])
-    table = np.zeros((len(fields), columns), np.int64)
+    fields = (("bias", "i32"), *_fields(kind))
+    table = aligned_bytes(len(fields) * columns * 8).view(np.int64).reshape(len(fields), columns)
     for row, (name, element) in enumerate(fields):
-        is_bias = name == "bias"
-        table[row].view(bias.dtype if is_bias else _DTYPES[element])[: len(bias)] = bias if is_bias else values[name]
+        numbers = table[row].view(bias.dtype if name == "bias" else _DTYPES[element])
+        if name == "order":
+            numbers[:PACKED_COLUMNS] = np.arange(PACKED_COLUMNS).reshape(4, -1).T.reshape(-1)
+        else:
+            numbers[: len(bias)] = bias if name == "bias" else values[name]
     return table
+
+
+def _fields(kind: str) -> tuple[tuple[str, str], ...]:
+    return EPILOGUE_FIELDS[kind] if kind in EPILOGUE_FIELDS else PACKED_FIELDS[kind.rsplit("_", 1)[0]]
 
 
 def number_table(fields: tuple[tuple[str, str], ...], values: Mapping[str, float]) -> NDArray[np.int64]:

@@ -8,12 +8,11 @@ is one that takes such accumulators.
 from collections.abc import Sequence
 from typing import Any
 
-from accel_kernels.native.emit import I32, I64, Emitter, Value, intrinsic, vector
+from accel_kernels.native.emit import I32, I64, Emitter, Value, held_bytes, intrinsic, vector
 from accel_kernels.native.epilogues import EPILOGUES, Epilogue, load_columns, narrow
 from accel_kernels.native.products import ARGUMENTS, add_pairs
 from accel_kernels.native.rows import store_columns
 from accel_kernels.native.tier import Tier
-from accel_kernels.native.tiles import held_bytes
 
 BLOCK = 255
 """Pairs: 2 * BLOCK * 2^15 * 2^7 < 2^31."""

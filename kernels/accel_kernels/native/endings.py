@@ -1,0 +1,91 @@
+"""Ends of micro-kernels: accumulators of a block of rows and columns become codes in memory."""
+
+from typing import Any, Protocol
+
+from accel_kernels.native.emit import I32, Emitter, Value, held_bytes, vector
+from accel_kernels.native.epilogues import EPILOGUES, load_columns, narrow
+from accel_kernels.native.packed import PackedEnding
+from accel_kernels.native.tier import tier
+
+
+class Ending(Protocol):
+    """See the module."""
+
+    def load(self, e: Emitter, table: Value, stride: Value, first: Value) -> Any:
+        """The parameters of the columns `first` and on; `stride` is the bytes of a row of the table."""
+
+    def finish(
+        self, e: Emitter, held: Value, rows: Value, parameters: Any, out: Value, out_bytes: Value, valid: Value
+    ) -> None:
+        """Requantize and store.
+
+        Args:
+            e: where.
+            held: address of the accumulators (`hold`), row after row of whole vectors.
+            rows: how many, at least 1; a group of rows more may be read.
+            parameters: from `load`.
+            out: where the first row goes.
+            out_bytes: between rows.
+            valid: columns that exist.
+        """
+
+
+class _PlainEnding:
+    """Each vector by itself, by an epilogue."""
+
+    def __init__(self, kind: str, vectors: int, bits: int) -> None:
+        self._epilogue, self._vectors, self._bits, self._lanes = EPILOGUES[kind], vectors, bits, tier().lanes
+
+    def load(self, e: Emitter, table: Value, stride: Value, first: Value) -> Any:
+        """See `Ending`."""
+        lanes = self._lanes
+        return [
+            load_columns(e, self._epilogue, table, stride, e.add(first, j * lanes), lanes) for j in range(self._vectors)
+        ]
+
+    def finish(
+        self, e: Emitter, held: Value, rows: Value, parameters: Any, out: Value, out_bytes: Value, valid: Value
+    ) -> None:
+        """See `Ending`."""
+        width, kind = 4 * self._lanes, vector(I32, self._lanes)
+
+        def finish_row(row: Value, *, whole: bool) -> list[Value]:
+            place, target = e.add(held, e.multiply(row, width * self._vectors)), e.add(out, e.multiply(out_bytes, row))
+            for j, columns in enumerate(parameters):
+                sums = e.load(e.add(place, j * width), kind, width)
+                codes = narrow(e, self._epilogue.apply(e, sums, columns), self._bits)
+                part = e.add(target, j * self._lanes * (self._bits // 8))
+                if whole:
+                    e.store(codes, part)
+                else:
+                    e.store_some(codes, part, e.add(valid, -j * self._lanes))
+            return []
+
+        fits = e.builder.icmp_signed(">=", valid, e.number(self._vectors * self._lanes))
+        with e.builder.if_else(fits) as (then, otherwise):
+            with then:
+                e.loop(rows, [], lambda row, carried: finish_row(row, whole=True))
+            with otherwise:
+                e.loop(rows, [], lambda row, carried: finish_row(row, whole=False))
+
+
+def ending(kind: str, vectors: int, bits: int) -> Ending:
+    """The ending of a kind of epilogue, for rows of so many vectors."""
+    return PackedEnding(kind, vectors) if kind.startswith("packed_") else _PlainEnding(kind, vectors, bits)
+
+
+_MOST_ROWS = 4  # that are read at once
+
+
+def hold(e: Emitter, rows: int, vectors: int) -> Value:
+    """The address of memory for the accumulators of a block."""
+    return held_bytes(e, max(rows, _MOST_ROWS) * vectors * tier().lanes * 4)
+
+
+def hold_sums(e: Emitter, sums: list[Value], vectors: int) -> Value:
+    """Accumulators, row after row of `vectors` vectors, put where `Ending.finish` reads them."""
+    width = 4 * tier().lanes
+    held = hold(e, len(sums) // vectors, vectors)
+    for index, value in enumerate(sums):
+        e.store(value, e.add(held, index * width), width)
+    return held
