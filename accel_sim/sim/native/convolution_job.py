@@ -79,9 +79,9 @@ class ConvolutionJob:
         return epilogue_table(self.epilogue.kind, bias if self.wide else wrapped, self.epilogue.values, columns)
 
     def packed(self) -> "ConvolutionJob":
-        """The same job, with an epilogue that packs its codes where there is one."""
+        """The same job, with an epilogue that packs its codes where there is one for operands of 8 bits."""
         command = self.command
-        if command.output is None:
+        if command.output is None or self.size > 1:
             return self
         most_code = max(map(abs, code_span(command.input.dtype, command.input_zero_point)))
         most_weight = max(-int(self.weights.min()), int(self.weights.max()))

@@ -33,9 +33,8 @@ def lower_convolve(command: Convolve, context: Context) -> NativeStep | None:
     if isinstance(engine, StructureEngine):
         return counted_convolution(job, engine)
     is_depthwise = command.groups > 1 and job.weights.shape[3] == 1
-    if job.wide:
-        return _dense(job)
-    return _depthwise(job.packed()) if is_depthwise else _dense(job.packed())
+    job = job.packed()
+    return _depthwise(job) if is_depthwise and not job.wide else _dense(job)
 
 
 def _dense(job: ConvolutionJob) -> NativeStep:

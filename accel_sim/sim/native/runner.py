@@ -16,7 +16,7 @@ from accel_kernels.native.tier import tier
 from accel_sim.sim.memory import Memory, aligned, aligned_size
 from accel_sim.sim.native.step import NativeStep
 
-_ARGUMENTS = 11
+_ARGUMENTS = 12
 _SLACK = 256  # copies in whole vectors end before the records
 _RECORD_BYTES = 16 * tier().lanes
 _LIMITS = np.iinfo(np.int64)
@@ -134,12 +134,12 @@ class NativeRunner:
     def __init__(self, program: NativeProgram, memory: Memory, threads: int) -> None:
         self._program, self._arena = program, memory.arena
         self._scratch = [aligned(program.scratch) for _ in range(threads)]
-        self._counter = np.zeros(1, np.int64)
+        self._progress = np.zeros(1 + threads * len(program.addresses), np.int64)
         self._run = _interpreter()
         self.reset()
         self._tables = (program.addresses.ctypes.data, program.rows.ctypes.data, program.rows.strides[0])
         self._places = [scratch.ctypes.data for scratch in self._scratch]
-        self._meeting = self._counter.ctypes.data
+        self._finished = self._progress.ctypes.data
 
     def reset(self) -> None:
         """Make all records empty."""
@@ -183,14 +183,26 @@ class NativeRunner:
 
     def _together(self, first: int, last: int) -> None:
         parts = len(self._scratch)
-        self._counter[0] = 0
+        self._progress[:] = 0
         others = [_threads(parts - 1).submit(self._part, first, last, part, parts) for part in range(1, parts)]
         self._part(first, last, 0, parts)
         for other in others:
-            other.result()
+            if not other.cancel():
+                other.result()
 
     def _part(self, first: int, last: int, part: int, parts: int) -> None:
-        self._run(*self._tables, first, last, self._arena, 0, self._places[part], part, parts, self._meeting)
+        self._run(
+            *self._tables,
+            first,
+            last,
+            self._arena,
+            0,
+            self._places[part],
+            part,
+            parts,
+            self._finished + 8,
+            self._finished,
+        )
 
 
 @cache

@@ -21,7 +21,7 @@ from accel_kernels.native.memory import copy, flip, split, widen
 from accel_kernels.native.products import micro_kernel
 from accel_kernels.native.split_tiles import multiply_split
 from accel_kernels.native.tables import Field
-from accel_kernels.native.tier import tier
+from accel_kernels.native.tier import TILE_ROWS, tier
 from accel_kernels.native.tiles import multiply_tiles
 from accel_kernels.native.wide_products import wide_micro_kernel
 
@@ -40,13 +40,15 @@ def build(variant: str) -> Callable[..., None]:
         else gather_codes(flips=flips, splits=operands.startswith("s16t"))
     )
     copy_codes = _flip if operands == "s8" else _copy
+    unit = TILE_ROWS if uses_tiles(operands) or operands.startswith("s16t") else _ROW_BLOCK
 
     def convolve(block: Int64, arena: Int64, constants: Int64, scratch: Int64, part: Int64, parts: Int64) -> None:
         image = input_address(block, arena)
         out = output_address(block, arena)
         rows = field(block, Field.IMAGES) * field(block, Field.OUT_HEIGHT) * field(block, Field.OUT_WIDTH)
         columns = field(block, Field.OUT_CHANNELS)
-        first, last, left, right = share(rows, columns, part, parts)
+        gathers = 0 if field(block, Field.DIRECT) == 1 else 1
+        first, last, left, right = share_blocks(rows, columns, unit, gathers, part, parts)
         if first >= last or left >= right:
             return
         out_bytes = field(block, Field.OUT_DEPTH) * (bits // 8)
@@ -91,23 +93,34 @@ def build(variant: str) -> Callable[..., None]:
 
 @inline
 def share(rows: Int64, columns: Int64, part: Int64, parts: Int64) -> tuple[Int64, Int64, Int64, Int64]:
-    """(first row, end, first column, end): rows are shared in blocks, or, where they are few, columns.
+    """(first row, end, first column, end) of a part, where rows are gathered and multiplied by vectors."""
+    first, last, left, right = share_blocks(rows, columns, _ROW_BLOCK, 1, part, parts)
+    return first, last, left, right
 
-    Where a few blocks of rows cannot be shared evenly, columns can be shared at least as evenly, and each thread then
-    reads its own part of the weights alone.
+
+@inline
+def share_blocks(
+    rows: Int64, columns: Int64, unit: Int64, gathers: Int64, part: Int64, parts: Int64
+) -> tuple[Int64, Int64, Int64, Int64]:
+    """(first row, end, first column, end): rows are shared in blocks of `unit`, or, where they are few, columns.
+
+    Columns are shared where that is more even. Each thread then reads its own part of the weights alone, but rows that
+    have to be gathered first are gathered by all, which takes up to an eighth of the time where columns are few.
     """
     if parts == 1:
         return 0, rows, 0, columns
-    blocks, tiles = (rows + _ROW_BLOCK - 1) // _ROW_BLOCK, (columns + _TILE - 1) // _TILE
-    if blocks >= _MANY * parts or blocks >= parts > tiles:
-        low, high = blocks * part // parts * _ROW_BLOCK, blocks * (part + 1) // parts * _ROW_BLOCK
+    blocks, tiles = (rows + unit - 1) // unit, (columns + _TILE - 1) // _TILE
+    most_blocks, most_tiles = (blocks + parts - 1) // parts, (tiles + parts - 1) // parts
+    repeated = gathers if columns < 2 * rows else 0
+    if blocks >= _MANY * parts or 8 * most_blocks * tiles < (8 + repeated) * most_tiles * blocks:
+        low, high = blocks * part // parts * unit, blocks * (part + 1) // parts * unit
         return low, min(high, rows), 0, columns
     return 0, rows, tiles * part // parts * _TILE, min(tiles * (part + 1) // parts * _TILE, columns)
 
 
-_MANY = 4
+_MANY = 16
 _TILE = tier().columns
-_ROW_BLOCK = tier().rows[0]
+_ROW_BLOCK = tier().rows[-2]
 
 
 def uses_tiles(operands: str) -> bool:

@@ -124,7 +124,7 @@ def build(variant: str) -> Callable[..., None]:
         pad(block, outside, 0, line // size)
         total = images * out_height
         low, high, left, right = 0, total, 0, channels
-        if total >= 8 * parts:
+        if total >= _MANY * parts:
             low, high = total * part // parts, total * (part + 1) // parts
         else:
             vectors = (channels + _LANES - 1) // _LANES
@@ -140,6 +140,8 @@ def build(variant: str) -> Callable[..., None]:
                         block,
                         image + (plane * height + iy) * field(block, Field.WIDTH) * field(block, Field.DEPTH),
                         scratch + (iy + top) % reach * line,
+                        left,
+                        right,
                     )
             following = y0 + reach
             for ky in range(kh):
@@ -153,6 +155,7 @@ def build(variant: str) -> Callable[..., None]:
 
 
 _LANES = tier().lanes
+_MANY = 12  # lines of each thread, of which it puts two more for windows of three
 
 
 def _row(operands: str, kind: str, bits: int, shape: str) -> Callable[..., None]:
@@ -223,17 +226,23 @@ def _pad(size: int) -> Callable[..., None]:
 
 
 def _put_row(size: int) -> Callable[..., None]:
-    """One row of the image, padded to the left and right, its channels repeated by the multiplier."""
+    """The channels left to right - 1 of one row of the image.
+
+    It is padded on both sides, and its channels are repeated by the multiplier; where they are, all are put.
+    """
     load, store = (load_int16, store_int16) if size == 2 else (load_uint8, store_int8)
     pad = _pad(size)
 
     @inline
-    def put_row(block: Int64, source: Int64, target: Int64) -> None:
+    def put_row(block: Int64, source: Int64, target: Int64, left: Int64, right: Int64) -> None:
         channels, repeats = field(block, Field.OUT_CHANNELS), field(block, Field.EXTRA)
         width, line = field(block, Field.WIDTH), field(block, Field.EXTRA_2) * channels
         start = field(block, Field.PAD_LEFT) * channels
         end = min(start + width * channels, line)
-        if repeats == 1:
+        if repeats == 1 and right - left < channels:
+            for place in range(left, end - start, channels):
+                _copy(target + size * (start + place), source + size * place, size * (right - left))
+        elif repeats == 1:
             _copy(target + size * start, source, size * (end - start))
         else:
             for i in range(end - start):

@@ -1,11 +1,14 @@
 """The interpreter: runs a list of steps, alone or as one of several threads that share the work of each step.
 
-    run(addresses, rows, row_bytes, first, last, arena, constants, scratch, part, parts, counter)
+    run(addresses, rows, row_bytes, first, last, arena, constants, scratch, part, parts, claims, finished)
 
-Step i is the code at addresses[i], called with its row of arguments. With several parts, all threads meet after each
-step: each adds one to `counter` (int64 in memory, 0 at the beginning) and waits until everyone has. Waiting spins for
-a while, which is what a few microseconds between equal shares need, and then yields the processor, so that threads
-that have to share a core do not hold each other up for longer than the system's own scheduling does.
+Step i is the code at addresses[i], called with its row of arguments. With several parts, a step has as many shares.
+Each thread does its own share, which its caches know best, unless another one has claimed it, and then what nobody has
+claimed: a thread that the system has not let run yet, or not lately, is not waited for. The next step begins when all
+shares are finished. `claims` is the address of int64[last - first, parts], `finished` of an int64, all 0 at the
+beginning. Waiting spins for a while, which is what a few microseconds between equal shares need, and then yields the
+processor, so that threads that have to share a core do not hold each other up for longer than the system's own
+scheduling does.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,12 +29,16 @@ def _emit_call(e: Emitter, arguments: Sequence[Value]) -> None:
     e.builder.call(e.builder.inttoptr(arguments[0], kind.as_pointer()), arguments[1:])
 
 
-def _emit_arrive(e: Emitter, arguments: Sequence[Value]) -> None:
+def _emit_finish(e: Emitter, arguments: Sequence[Value]) -> None:
     e.builder.atomic_rmw("add", _pointer(e, arguments[0]), e.number(1), "acq_rel")
 
 
+def _emit_take(e: Emitter, arguments: Sequence[Value]) -> Value:
+    return e.builder.atomic_rmw("xchg", _pointer(e, arguments[0]), e.number(1), "acq_rel")
+
+
 def _emit_seen(e: Emitter, arguments: Sequence[Value]) -> Value:
-    return e.builder.atomic_rmw("add", _pointer(e, arguments[0]), e.number(0), "acq_rel")
+    return e.builder.load_atomic(_pointer(e, arguments[0]), "acquire", 8)
 
 
 def _pointer(e: Emitter, address: Value) -> Value:
@@ -49,18 +56,19 @@ def _emit_yield(e: Emitter, arguments: Sequence[Value]) -> None:
 
 _call = intrinsic(1 + _STEP_ARGUMENTS, _emit_call)
 """Call the step at an address."""
-_arrive = intrinsic(1, _emit_arrive)
+_finish = intrinsic(1, _emit_finish)
 """Add one to the counter at an address, after everything written before."""
+_take = intrinsic(1, _emit_take)
+"""Claim what an address stands for: 0 for the first thread that asks, 1 for all others."""
 _seen = intrinsic(1, _emit_seen)
 """The counter at an address, before everything read after."""
 _pause, _yield = intrinsic(0, _emit_pause), intrinsic(0, _emit_yield)
 
 
 @inline
-def _meet(counter: Int64, arrivals: Int64) -> None:
-    _arrive(counter)
+def _wait(counter: Int64, wanted: Int64) -> None:
     spins = 0
-    while _seen(counter) < arrivals:
+    while _seen(counter) < wanted:
         spins += 1
         if spins < _SPINS:
             _pause()
@@ -82,11 +90,21 @@ def build(variant: str) -> Callable[..., None]:
         scratch: Int64,
         part: Int64,
         parts: Int64,
-        counter: Int64,
+        claims: Int64,
+        finished: Int64,
     ) -> None:
         for index in range(first, last):
-            _call(load_int64(addresses + 8 * index), rows + index * row_bytes, arena, constants, scratch, part, parts)
-            if parts > 1:
-                _meet(counter, (index - first + 1) * parts)
+            entry, row = load_int64(addresses + 8 * index), rows + index * row_bytes
+            if parts == 1:
+                _call(entry, row, arena, constants, scratch, 0, 1)
+            else:
+                step = index - first
+                for i in range(parts):
+                    share = (part + i) % parts
+                    claim = claims + 8 * (step * parts + share)
+                    if _seen(claim) == 0 and _take(claim) == 0:
+                        _call(entry, row, arena, constants, scratch, share, parts)
+                        _finish(finished)
+                _wait(finished, (step + 1) * parts)
 
     return run

@@ -12,13 +12,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from accel_kernels._types import Int64
-from accel_kernels.native.emit import F32, I32, Emitter, Value, intrinsic, vector
+from accel_kernels.native.emit import F32, I32, Emitter, Value, held_bytes, intrinsic, vector
 from accel_kernels.native.epilogues import EPILOGUES, load_columns, narrow
 from accel_kernels.native.fields import field, inline
 from accel_kernels.native.rows import LANES, load_wide, store_columns
 from accel_kernels.native.tables import Field
 from accel_kernels.native.tier import tier
-from accel_kernels.native.tiles import held_bytes
 
 _CHAIN = 128
 _ALIGNMENT = 64

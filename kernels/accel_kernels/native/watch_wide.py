@@ -6,10 +6,9 @@ fits 32 bits. The caller proves that no sum leaves the accumulator.
 
 from collections.abc import Sequence
 
-from accel_kernels.native.emit import I32, I64, Emitter, Value, vector
+from accel_kernels.native.emit import I32, I64, Emitter, Value, held_bytes, vector
 from accel_kernels.native.epilogues import load_columns, narrow
 from accel_kernels.native.rows import store_columns
-from accel_kernels.native.tiles import held_bytes
 from accel_kernels.native.watch_block import Block
 from accel_kernels.native.watching import LANES, widen_extremes
 from accel_kernels.native.wide_products import BLOCK
