@@ -153,6 +153,28 @@ def test_native_steps_count_what_the_general_kernel_counts(spec, codes, monkeypa
         np.testing.assert_array_equal(outputs, general.outputs[name])
 
 
+@pytest.mark.parametrize("spec", ["16:wrap", "16:saturate", "17:saturate", "27:saturate"])
+@pytest.mark.parametrize("depth", [240, 1300])
+def test_native_steps_count_additions_that_all_overflow(spec, depth, monkeypatch):
+    layout, rng = Layout(), np.random.default_rng(depth)
+    weights = np.where(rng.random((70, 1, 1, depth)) < 0.5, -127, 127).astype(np.int8)
+    weights[:35] = 127
+    x = layout.input("x", np.full((1, 1, 18, depth), 255, np.uint8))
+    y = layout.result("y", (1, 1, 18, 70), np.int32)
+    window = Window((1, 1), (1, 1), (1, 1), 0, 0)
+    command = Convolve(
+        "n", "Conv2D", x, layout.constant("w", weights), None, y, window, 1, 0, (0,), False, None, Tiling(1, depth, 1)
+    )
+    program, structure = layout.program(command, outputs=[y]), accel_sim.resolve_structure(spec)
+    native = count(program, layout.inputs, structure, threads=1)
+    monkeypatch.setattr(matrices, "counted_convolution", lambda job, engine: None)
+    general = count(layout.program(command, outputs=[y]), layout.inputs, structure, threads=1)
+    (a,), (b,) = native.commands, general.commands
+    assert [a.events.tolist(), a.affected.tolist()] == [b.events.tolist(), b.affected.tolist()]
+    assert a.persistent.tolist() == b.persistent.tolist()
+    np.testing.assert_array_equal(native.outputs["y"], general.outputs["y"])
+
+
 @pytest.mark.parametrize(("structures", "shape"), [(["7"], None), (["nothing"], None), ([], None), (["20"], 0)])
 def test_impossible_requests_are_refused(structures, shape):
     builder = networks._Builder("n", 4, 5, ElementType.INT8, same=False)

@@ -5,10 +5,21 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_kernels.native.count_blocks import BLOCK
-from accel_kernels.native.packing import aligned_copy
-from accel_kernels.native.tables import Field
-from accel_kernels.native.tier import tier
+from accel_kernels.native.count_blocks import (
+    BLOCK,
+    DEPTH,
+    NARROW,
+    PLANES,
+    SATURATING_BITS,
+    SCREEN_BYTES,
+    SPARE,
+    WIDE,
+    Count,
+)
+from accel_kernels.native.packing import aligned_copy, pack_weights
+from accel_kernels.native.tables import Field, epilogue_table
+from accel_kernels.native.tier import TILE_ROWS, Tier, tier
+from accel_sim.numerics.accumulators import OverflowPolicy
 from accel_sim.sim.memory import aligned_size
 from accel_sim.sim.multiply_accumulate import code_span
 from accel_sim.sim.native.convolution_job import SIGN, ConvolutionJob
@@ -16,9 +27,13 @@ from accel_sim.sim.native.step import NativeStep, pinned
 from accel_sim.sim.structured import StructureEngine
 
 _PANEL_BYTES = 1 << 18
+_LIST_BYTES = 1 << 19
 _SLACK = 128
-_ROWS = 56  # whole blocks of 14, 8 and 7
+_ROWS = 64 if tier().tiles else 56
+"""Whole blocks of the largest micro-kernels."""
 _WIDEST = 30
+_USUAL_CODE = 40
+"""What codes are on average, about: only speed depends on it."""
 _ROOM = 1 << 30
 """What sums of codes may reach in magnitude, so that bounds can be compared in 32 bits."""
 
@@ -27,47 +42,118 @@ def counted_convolution(job: ConvolutionJob, engine: StructureEngine) -> NativeS
     """The step of a dense or grouped convolution; None for what `accel_kernels.count_structure` is to count."""
     if not _fits(job, engine):
         return None
-    command, window, lanes = job.command, job.command.window, tier().lanes
+    command, window, chosen = job.command, job.command.window, tier()
     groups, depth, size = command.groups, job.weights.shape[3], job.channels // command.groups
     reduction = prod(job.weights.shape[1:])
-    quads, pairs, columns = -(-reduction // 4), -(-reduction // 2), job.channels + tier().columns
+    quads, columns = -(-reduction // chosen.codes) * (chosen.codes // 4), job.channels + WIDE * chosen.lanes
     one_pixel = window.kernel == (1, 1) and window.strides == (1, 1) and groups == 1
-    plain = one_pixel and command.input.shape[1:3] == command.output_to.shape[1:3] and depth == 4 * quads
-    stride = 4 * quads
-    rows = min(max(_PANEL_BYTES // stride // _ROWS, 1) * _ROWS, prod(command.output_to.shape[:3]))
-    wide = aligned_size(rows * stride + _SLACK)
-    flags = wide + aligned_size(rows * 4 * pairs + _SLACK)
-    table, bounds = job.table(job.bias, columns), pinned(_bounds(job, columns))
-    parts = [job.weights[g * size : (g + 1) * size].reshape(size, reduction) for g in range(groups)]
-    signs = aligned_copy(np.concatenate([_by_sign(part, lanes) for part in parts]))
-    weights = aligned_copy(np.concatenate([_in_pairs(part, lanes) for part in parts]))
+    plain = one_pixel and command.input.shape[1:3] == command.output_to.shape[1:3]
+    direct = plain and job.codes == "u8" and (chosen.tiles or depth == 4 * quads)
+    stride = depth if direct else 4 * quads
+    entries = aligned_size(min(reduction, DEPTH)) + SPARE
+    fitting = min(_PANEL_BYTES // stride, _LIST_BYTES // (8 * entries * _passes(reduction)))
+    rows = min(max(fitting // _ROWS, 1) * _ROWS, prod(command.output_to.shape[:3]))
+    policy, bits = _policy(engine), engine.structure.final.bits
+    packed = _Packed(job, policy, bits, columns)
+    table = job.table(job.bias, columns)
+    places, scratch = _layout(0 if direct else rows * stride + _SLACK, rows, reduction, entries)
+    offset = SIGN if job.codes == "s8" else 0
+    shift, _ = _shifts(policy, bits)
+    places |= {Count.ENTRIES: entries, Count.REDUCTION: reduction, Count.SHIFT: shift}
+    places |= {Count.ZERO: command.input_zero_point + offset, **packed.addresses}
+    counting = pinned(np.array([places[place] for place in Count], np.int64))
     padding = pinned(np.full(window.kernel[1] * command.input.shape[3], command.input_zero_point, command.input.dtype))
     values = {
         **job.geometry(),
-        Field.WEIGHTS: weights.ctypes.data,
-        Field.EXTRA_2: signs.ctypes.data,
+        Field.WEIGHTS: packed.pairs.ctypes.data,
+        Field.GROUP_WEIGHTS: len(packed.pairs) // groups,
         Field.TABLE: table.ctypes.data,
         Field.TABLE_STRIDE: table.strides[0],
-        Field.EXTRA: bounds.ctypes.data,
+        Field.EXTRA: counting.ctypes.data,
         Field.PADDING: padding.ctypes.data,
         Field.CHANNELS: depth,
         Field.OUT_CHANNELS: size,
-        Field.STEPS: pairs,
+        Field.STEPS: -(-reduction // 2),
         Field.OTHER: quads,
         Field.PANEL_STRIDE: stride,
-        Field.EXTRA_3: 4 * pairs,
         Field.PANEL_ROWS: rows,
-        Field.SIZE: wide,
-        Field.LOW: flags,
-        Field.HIGH: engine.structure.final.bits,
-        Field.DIRECT: (1 if job.codes == "u8" else 2) if plain else 0,
+        Field.HIGH: bits,
+        Field.DIRECT: 1 if direct else 2 if plain and depth == 4 * quads else 0,
         Field.GROUPS: groups,
     }
-    policy = engine.structure.final.policy.value
-    kept = (weights, signs, table, bounds, padding, *job.source.kept)
-    scratch = flags + 8 * rows + 256
+    kept = (*packed.kept, table, counting, padding, *job.source.kept)
     name = f"count:{job.codes}:{job.epilogue.kind}:{job.bits}:{policy}"
     return NativeStep(name, values, scratch, kept, counted=job.channels, columns=columns)
+
+
+def _passes(reduction: int) -> int:
+    return -(-reduction // DEPTH)
+
+
+def _policy(engine: StructureEngine) -> str:
+    """As `accel_kernels.native.count_track` names it."""
+    final = engine.structure.final
+    if final.policy is not OverflowPolicy.SATURATE:
+        return "wrap"
+    return "saturate" if final.bits >= SATURATING_BITS else "clamp"
+
+
+def _shifts(policy: str, bits: int) -> tuple[int, int]:
+    """By how many bits relative codes and weights are shifted, so that accumulators fill 32 bits."""
+    if policy != "saturate":
+        return 0, 0
+    weights = min(8, 32 - bits)
+    return 32 - bits - weights, weights
+
+
+def _layout(begin: int, rows: int, reduction: int, entries: int) -> tuple[dict[Count, int], int]:
+    """Where the parts of scratch memory begin, and its size."""
+    lanes, passes, empty = tier().lanes, _passes(reduction), max(rows, TILE_ROWS)
+    rows = empty + 1
+    sizes = {
+        Count.LISTS: rows * passes * 8 * entries,
+        Count.LENGTHS: rows * passes * 8,
+        Count.HELD: rows * WIDE * lanes * 4,
+        Count.SUMS: rows * WIDE * lanes * 4,
+        Count.FLAGS: rows * 2 * WIDE,
+        Count.SEEN: rows * 16,
+        Count.MASKS: (DEPTH + 2) * WIDE * lanes // 8 + 7 * 64,
+        Count.COUNTED: PLANES * lanes * 4,
+        Count.SCREEN: SCREEN_BYTES,
+        Count.CHOSEN: 3 * rows * 8,
+    }
+    places, end = {Count.EMPTY: empty}, aligned_size(begin)
+    for place, size in sizes.items():
+        places[place] = end
+        end += aligned_size(size + _SLACK)
+    return places, end
+
+
+class _Packed:
+    """Constants of a job in the orders in which the kernels read them.
+
+    Attributes:
+        pairs: weights to be tracked. addresses: of all the rest. kept: what must stay in memory.
+    """
+
+    def __init__(self, job: ConvolutionJob, policy: str, bits: int, columns: int) -> None:
+        groups, size = job.command.groups, job.channels // job.command.groups
+        parts = [job.weights[g * size : (g + 1) * size].reshape(size, -1) for g in range(groups)]
+        shift, chosen = _shifts(policy, bits), tier()
+        starts = np.zeros(columns, np.int32)
+        starts[: job.channels] = job.bias << sum(shift) if policy == "saturate" else job.bias + (1 << (bits - 1))
+        span = _span(job, bits)
+        bounds, folded = _bounds(job, columns, span), job.folded_bias(flipped=True)
+        signs = aligned_copy(np.concatenate([_by_sign(part, chosen) for part in parts]))
+        plain = [pack_weights(part, chosen, quads=True) for part in parts]
+        table = epilogue_table("raw", folded.astype(np.int32), {}, columns)
+        self.pairs = aligned_copy(np.concatenate([_in_pairs(part, chosen.lanes, shift[1]) for part in parts]))
+        every = pinned(starts), pinned(bounds), signs, aligned_copy(np.concatenate(plain)), pinned(table)
+        order = Count.STARTS, Count.BOUNDS, Count.SIGNS, Count.PLAIN, Count.PLAIN_TABLE
+        self.addresses = {place: array.ctypes.data for place, array in zip(order, every, strict=True)}
+        self.addresses |= {Count.PLAIN_BYTES: len(plain[0]), Count.SPAN: span}
+        self.addresses[Count.BOUNDS_BYTES] = bounds.strides[0] if len(bounds) > 1 else 0
+        self.kept = (self.pairs, *every)
 
 
 def _fits(job: ConvolutionJob, engine: StructureEngine) -> bool:
@@ -86,37 +172,50 @@ def _fits(job: ConvolutionJob, engine: StructureEngine) -> bool:
     return product < 1 << bits and product < 1 << 15 and held and reach < _ROOM and counted < 1 << 31
 
 
-def _bounds(job: ConvolutionJob, columns: int) -> NDArray[np.int32]:
+def _span(job: ConvolutionJob, bits: int) -> int:
+    """Groups of 4 products of a block of the screen: as many as add much less than accumulators hold, as codes go."""
+    usual = _USUAL_CODE * float(np.abs(job.weights, dtype=np.float64).mean()) * 2 * BLOCK
+    return BLOCK * max(int((1 << (bits - 3)) / max(usual, 1.0)), 1)
+
+
+def _bounds(job: ConvolutionJob, columns: int, span: int) -> NDArray[np.int32]:
     """[1 + 2 blocks, columns]: what makes a bias of sums of codes; for each block, what is added to partial sums.
 
-    The most and the least that bias and zero point add, of all products in the block.
+    The most and the least that bias and zero point add, of all products in the block. Without a zero point, one row.
     """
     offset = job.command.input_zero_point + (SIGN if job.codes == "s8" else 0)
     flat = job.weights.reshape(job.channels, -1).astype(np.int64)
-    share = np.zeros((job.channels, flat.shape[1] + 1), np.int64)
-    np.cumsum(-offset * flat, axis=1, out=share[:, 1:])
-    size = 4 * BLOCK
-    bounds = np.zeros((1 + 2 * -(-flat.shape[1] // size), columns), np.int32)
+    size = 4 * span
+    blocks = -(-flat.shape[1] // size) if offset else 0
+    bounds = np.zeros((1 + 2 * blocks, columns), np.int32)
     bounds[0, : job.channels] = job.folded_bias(flipped=True)
-    for block in range(len(bounds) // 2):
+    share = np.zeros((job.channels, flat.shape[1] + 1), np.int64)
+    if offset:
+        np.cumsum(-offset * flat, axis=1, out=share[:, 1:])
+    for block in range(blocks):
         part = share[:, block * size : (block + 1) * size + 1]
         bounds[1 + 2 * block, : job.channels] = job.bias + part.max(axis=1)
         bounds[2 + 2 * block, : job.channels] = job.bias + part.min(axis=1)
     return bounds
 
 
-def _by_sign(weights: NDArray[np.generic], lanes: int) -> NDArray[np.int8]:
+def _by_sign(weights: NDArray[np.generic], chosen: Tier) -> NDArray[np.int8]:
     """[N, K] as int8 [tiles, groups of 4, positive and negative, lanes, 4], flat; what does not exist is 0."""
-    padded = _padded(weights, lanes, 4)
+    padded = _padded(weights, chosen.lanes, chosen.codes)
     halves = np.stack([np.maximum(padded, 0), np.minimum(padded, 0)])
-    ordered = halves.reshape(2, padded.shape[0] // lanes, lanes, -1, 4).transpose(1, 3, 0, 2, 4)
+    ordered = halves.reshape(2, padded.shape[0] // chosen.lanes, chosen.lanes, -1, 4).transpose(1, 3, 0, 2, 4)
     return ordered.astype(np.int8).ravel()
 
 
-def _in_pairs(weights: NDArray[np.generic], lanes: int) -> NDArray[np.int16]:
-    """[N, K] as int16 [tiles, pairs, lanes, 2], flat."""
-    padded = _padded(weights, lanes, 2)
-    return padded.reshape(padded.shape[0] // lanes, lanes, -1, 2).transpose(0, 2, 1, 3).astype(np.int16).ravel()
+def _in_pairs(weights: NDArray[np.generic], lanes: int, shift: int) -> NDArray[np.int16]:
+    """[N, K], shifted, as int16 [tiles, pairs, columns of a tile, 2], flat: WIDE vectors each, or NARROW at the end."""
+    found = []
+    for first in range(0, len(weights), WIDE * lanes):
+        part = weights[first : first + WIDE * lanes]
+        columns = (WIDE if len(part) > NARROW * lanes else NARROW) * lanes
+        padded = _padded(part, columns, 2) << shift
+        found.append(padded.reshape(columns, -1, 2).transpose(1, 0, 2).ravel())
+    return np.concatenate(found).astype(np.int16)
 
 
 def _padded(weights: NDArray[np.generic], lanes: int, each: int) -> NDArray[np.int16]:

@@ -56,6 +56,7 @@ def _machine() -> Any:
     """For the processor that numba compiles for too."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
+    llvm.initialize_native_asmparser()
     triple = llvm.get_process_triple()
     processor, features = target()
     relocation = "static" if triple.startswith(("x86_64", "i686")) else "default"
