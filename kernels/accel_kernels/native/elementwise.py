@@ -22,17 +22,16 @@ from typing import Any
 from llvmlite import ir
 
 from accel_kernels._types import Int64
-from accel_kernels.native.emit import F32, F64, I32, I64, Emitter, Value, intrinsic, vector
+from accel_kernels.native.emit import F32, F64, I32, Emitter, Value, intrinsic, vector
 from accel_kernels.native.epilogues import EPILOGUES, limit, limited_rint, limited_rint64, narrow, rescaled
 from accel_kernels.native.fields import field, input_address, output_address
 from accel_kernels.native.memory import load_int64
 from accel_kernels.native.products import add_pairs
-from accel_kernels.native.rows import store_columns
+from accel_kernels.native.rows import load_numbers, store_columns
 from accel_kernels.native.tables import BINARY_FIELDS, EPILOGUE_FIELDS, Field
 from accel_kernels.native.tier import tier
 
 _LANES = tier().lanes
-_TYPES = {"i32": I32, "i64": I64, "f32": F32, "f64": F64}
 _REALS = vector(F32, _LANES)
 
 Numbers = Mapping[str, Value]
@@ -47,9 +46,9 @@ class _Binary:
     def emit(self, e: Emitter, arguments: Sequence[Value]) -> None:
         a, b, out, count, table = arguments
         fields = BINARY_FIELDS[self._form]
-        own, last = self._numbers(e, table, fields, 0), {}
+        own, last = load_numbers(e, table, fields, 0), {}
         if self._epilogue != "none":
-            last = self._numbers(e, table, EPILOGUE_FIELDS[self._epilogue], len(fields))
+            last = load_numbers(e, table, EPILOGUE_FIELDS[self._epilogue], len(fields))
         resting = [
             self._single(e, source, kind) if step == "s" else None
             for source, kind, step in zip((a, b), self._types, self._steps, strict=False)
@@ -67,12 +66,6 @@ class _Binary:
             return []
 
         e.loop(e.builder.sdiv(e.add(count, _LANES - 1), e.number(_LANES)), [], body)
-
-    def _numbers(self, e: Emitter, table: Value, fields: Sequence[tuple[str, str]], first: int) -> dict[str, Value]:
-        return {
-            name: e.splat(e.load(e.add(table, 8 * (first + index)), _TYPES[kind], 8), _LANES)
-            for index, (name, kind) in enumerate(fields)
-        }
 
     def _load(self, e: Emitter, address: Value, kind: str) -> Value:
         return self._widened(e, e.load(address, vector(ir.IntType(8 * _bytes(kind)), _LANES)), kind)

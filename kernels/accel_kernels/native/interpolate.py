@@ -18,19 +18,18 @@ from typing import Any
 from llvmlite import ir
 
 from accel_kernels._types import Int64
-from accel_kernels.native.emit import F32, F64, I32, I64, Emitter, Value, intrinsic, vector
+from accel_kernels.native.emit import F32, I32, I64, Emitter, Value, intrinsic, vector
 from accel_kernels.native.epilogues import EPILOGUES, limited_rint, narrow
 from accel_kernels.native.fields import field, input_address, output_address
 from accel_kernels.native.memory import load_int64
 from accel_kernels.native.number_fields import BILINEAR_FIELDS
-from accel_kernels.native.rows import LANES, store_columns
+from accel_kernels.native.rows import LANES, load_numbers, store_columns
 from accel_kernels.native.tables import EPILOGUE_FIELDS, Field
 
 _ARGUMENTS = 11
 """addresses of the upper left, upper right, lower left and lower right pixel; weight of the lower row and of the right
 column; units of both; elements of a pixel; table; out."""
 
-_ELEMENTS = {"i32": I32, "i64": I64, "f32": F32, "f64": F64}
 _REALS = vector(F32, LANES)
 
 Numbers = Mapping[str, Value]
@@ -43,8 +42,8 @@ class _Pixel:
 
     def emit(self, e: Emitter, arguments: Sequence[Value]) -> None:
         corners, (y, x, y_unit, x_unit, count, table, out) = arguments[:4], arguments[4:]
-        own = _numbers(e, table, BILINEAR_FIELDS[self._form], 0)
-        last = _numbers(e, table, EPILOGUE_FIELDS.get(self._epilogue, ()), len(own))
+        own = load_numbers(e, table, BILINEAR_FIELDS[self._form], 0)
+        last = load_numbers(e, table, EPILOGUE_FIELDS.get(self._epilogue, ()), len(own))
         weights = self._weights(e, y, x, y_unit, x_unit)
         width = int(self._operands[1:]) // 8
 
@@ -81,13 +80,6 @@ class _Pixel:
         if self._form == "rescaled":
             return EPILOGUES[self._epilogue].apply(e, e.builder.sub(total, own["offset"]), last)
         return _half_away(e, total)
-
-
-def _numbers(e: Emitter, table: Value, fields: Sequence[tuple[str, str]], first: int) -> dict[str, Value]:
-    return {
-        name: e.splat(e.load(e.add(table, 8 * (first + index)), _ELEMENTS[kind], 8), LANES)
-        for index, (name, kind) in enumerate(fields)
-    }
 
 
 def _sum(e: Emitter, corners: list[Value], weights: list[Value]) -> Value:

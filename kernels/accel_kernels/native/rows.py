@@ -5,11 +5,12 @@ from typing import Any
 
 from llvmlite import ir
 
-from accel_kernels.native.emit import I32, Emitter, Value, intrinsic, vector
+from accel_kernels.native.emit import F32, F64, I32, I64, Emitter, Value, intrinsic, vector
 from accel_kernels.native.epilogues import EPILOGUES, Columns, Epilogue, load_columns, narrow
 from accel_kernels.native.tier import tier
 
 LANES = tier().lanes
+_ELEMENTS = {"i32": I32, "i64": I64, "f32": F32, "f64": F64}
 
 ARGUMENTS = 9
 """source, bytes between its rows, rows, table, bytes of a table row, first column in the table, out, bytes between its
@@ -21,6 +22,14 @@ def load_wide(e: Emitter, address: Value, operands: str) -> Value:
     codes = e.load(address, vector(ir.IntType(int(operands[1:])), LANES))
     wide = vector(I32, LANES)
     return e.builder.zext(codes, wide) if operands[0] == "u" else e.builder.sext(codes, wide)
+
+
+def load_numbers(e: Emitter, table: Value, fields: Sequence[tuple[str, str]], first: int = 0) -> dict[str, Value]:
+    """Vectors of equal elements: the numbers of a `number_table`, of which the first is entry `first`."""
+    return {
+        name: e.splat(e.load(e.add(table, 8 * (first + index)), _ELEMENTS[kind], 8), LANES)
+        for index, (name, kind) in enumerate(fields)
+    }
 
 
 def store_columns(e: Emitter, codes: Value, address: Value, valid: Value) -> None:
