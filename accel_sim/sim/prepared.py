@@ -13,6 +13,7 @@ from accel_sim.errors import Fault, ProgramError
 from accel_sim.hardware import AcceleratorConfig
 from accel_sim.numerics.accumulators import AccumulatorStructure
 from accel_sim.program import Command, Program, verify
+from accel_sim.program.geometry import MatrixCommand
 from accel_sim.sim import convolution, elementwise, matrix_product, movement, pooling, resizing, softmax, tables
 from accel_sim.sim.layers import CommandReport, layer_results
 from accel_sim.sim.memory import Bytes, Constants, Memory, Scratch
@@ -245,13 +246,14 @@ def _prepare(
     region = Constants(program.constants)
     context = Context(region.codes, hardware, level, counted)
     choose = _preparer(level)
-    native = level is not Level.STEPPED and available()
+    native = available()
     operations: list[Operation | None] = []
     steps: dict[int, NativeStep] = {}
     faults = []
     for index, command in enumerate(program.commands):
         try:
-            step = lower(command, context) if native else None
+            on_grid = level is Level.STEPPED and isinstance(command, MatrixCommand)
+            step = lower(command, context) if native and not on_grid else None
             operations.append(None if step else choose(command, context))
         except ProgramError as error:
             faults += [_of(command, fault) for fault in error.faults]
