@@ -10,9 +10,20 @@ from accel_kernels.fma_float32 import fused_multiply_add
 from accel_sim.ir import Padding2D, TransposeConv2D
 from accel_sim.numerics.elementwise import BinaryKind, ElementwiseRecipe, FloatBinary, FloatProduct, FusedFloatSum
 from accel_sim.numerics.float_convolution import FloatConvolution
+from accel_sim.numerics.float_dot_products import DotOrder, FloatDotProducts
 from accel_sim.numerics.pooling import FloatAverage, FloatMean, SumOrder
 from accel_sim.numerics.resize import FloatBilinear, InterpolationAxis
-from accel_sim.program import Elementwise, Interpolate, PoolAverage, Reduce, Tiling, TransposeConvolve, Window
+from accel_sim.program import (
+    Convolve,
+    Elementwise,
+    Interpolate,
+    MatrixMultiply,
+    PoolAverage,
+    Reduce,
+    Tiling,
+    TransposeConvolve,
+    Window,
+)
 
 FAR = 1 << 30
 LIMITS = (-FAR, FAR)
@@ -132,3 +143,62 @@ def test_transposed_convolution(rng: np.random.Generator) -> None:
     )  # fmt: skip
     expected = recipe.apply_transposed(x.astype(np.int64), w.astype(np.int64), bias, op, out_hw)
     np.testing.assert_array_equal(layout.result_of(command, y), expected)
+
+
+def dot_recipe(rng: np.random.Generator, order: DotOrder, s: float, w_scales: tuple[float, ...]) -> FloatDotProducts:
+    zeros = tuple(range(len(w_scales)))
+    natural = tuple(s * w for w in w_scales)
+    block, first = int(rng.choice([1, 7, 128])) if order is DotOrder.CHAINS else 0, bool(rng.integers(2))
+    step = fine(s, rng) * 2
+    return FloatDotProducts(order, block, first, s, 3, w_scales, zeros, natural, step, 0, *LIMITS, -np.inf, np.inf)
+
+
+@pytest.mark.parametrize("order", list(DotOrder))
+@random_cases(40)
+def test_convolution(order: DotOrder, rng: np.random.Generator) -> None:
+    """Windows of 2 x 1, padded above, in each of two groups."""
+    inputs, size, groups = int(rng.choice([1, 3, 7, 70])), int(rng.integers(1, 5)), int(rng.choice([1, 2]))
+    images, filters = int(rng.integers(1, 3)), int(rng.integers(1, 5))
+    x = codes(rng, (images, size, 2, groups * inputs), "int16", extreme=tied(rng))
+    w = codes(rng, (groups * filters, 2, 1, inputs), "int8")
+    bias = codes(rng, (len(w),), "int16").astype(np.int32)
+    recipe = dot_recipe(rng, order, scale(rng) / 64, tuple(scale(rng) for _ in w))
+    layout = Layout()
+    y = layout.result("y", (images, size, 2, len(w)), "int32")
+    command = Convolve(
+        "l", "op", layout.input("x", x), layout.constant("w", w), layout.constant("b", bias), y,
+        Window((2, 1), pad_top=1), groups, 3, recipe.weight_zero_point, False, None, Tiling(1, 1, 1), recipe,
+    )  # fmt: skip
+    padded = np.pad(x.astype(np.int64), ((0, 0), (1, 0), (0, 0), (0, 0)), constant_values=3)
+    above, here = (p.reshape(images, -1, groups, inputs) for p in (padded[:, :-1], padded[:, 1:]))
+    rows = np.stack([above, here], axis=-1).reshape(*above.shape[:3], -1)
+    flat = w.astype(np.int64).transpose(0, 3, 1, 2).reshape(len(w), -1)
+    expected = recipe.apply(rows, flat, bias).reshape(y.shape)
+    np.testing.assert_array_equal(layout.result_of(command, y), expected)
+
+
+@pytest.mark.parametrize("order", list(DotOrder))
+@random_cases(30)
+def test_matrix_product(order: DotOrder, rng: np.random.Generator) -> None:
+    """Stacks of matrices, and stacks times one matrix, whose rows are one vector's then."""
+    stack, rows, depth, columns = (int(n) for n in rng.integers(1, [4, 4, 150, 6]))
+    joined = bool(rng.integers(2))
+    a = codes(rng, (stack, rows, depth), "int8", extreme=tied(rng))
+    b = codes(rng, (depth, columns) if joined else (stack, depth, columns), "int8")
+    recipe = dot_recipe(rng, order, scale(rng), (scale(rng),) * columns)
+    layout = Layout()
+    y = layout.result("y", (stack, rows, columns), "int32")
+    command = MatrixMultiply(
+        "l", "op", layout.input("a", a), layout.input("b", b), y, False, False, 3, recipe.weight_zero_point, False,
+        None, Tiling(1, 1, 1), recipe,
+    )  # fmt: skip
+    if joined:
+        expected = recipe.apply(a.astype(np.int64).reshape(1, -1, 1, depth), b.astype(np.int64).T, None)
+    else:
+        expected = np.stack(
+            [
+                recipe.apply(m.astype(np.int64)[None, :, None], n.astype(np.int64).T, None)[0]
+                for m, n in zip(a, b, strict=True)
+            ]
+        )
+    np.testing.assert_array_equal(layout.result_of(command, y), np.asarray(expected).reshape(y.shape))

@@ -3,6 +3,7 @@
 from accel_sim.arithmetic.boundary import activation_bounds, dequantize, pad_code, quantize_real
 from accel_sim.arithmetic.derive_elementwise import derive_elementwise
 from accel_sim.arithmetic.derive_float_convolution import derive_float_transpose_convolution
+from accel_sim.arithmetic.derive_float_dot_products import derive_float_dot_products
 from accel_sim.arithmetic.derive_pooling import (
     ReductionLayout,
     derive_average_pool,
@@ -31,6 +32,7 @@ __all__ = [
     "derive_average_pool",
     "derive_bilinear",
     "derive_elementwise",
+    "derive_float_dot_products",
     "derive_float_transpose_convolution",
     "derive_mean",
     "derive_requantization",

@@ -7,13 +7,14 @@ from numpy.typing import NDArray
 
 from accel_sim.arithmetic import (
     AccumulatorKind,
+    derive_float_dot_products,
     derive_float_transpose_convolution,
     derive_requantization,
     is_wide_accumulator,
 )
 from accel_sim.compiler.lowering import Site
 from accel_sim.ir import NO_ACTIVATION, Activation, ElementType, QuantParams, Tensor
-from accel_sim.numerics import Requantization
+from accel_sim.numerics import FloatDotProducts, Requantization
 from accel_sim.program import Convolve, MatrixMultiply, Operand, Tiling, TransposeConvolve, Window
 
 UNTILED = Tiling(1, 1, 1)
@@ -35,8 +36,7 @@ def lower_convolution(site: Site) -> None:
         site.op.groups,
         *_zero_points(x, w),
         wide,
-        _output(site, AccumulatorKind.CONVOLUTION, x, w, site.op.activation, wide=wide),
-        UNTILED,
+        *_ending(site, AccumulatorKind.CONVOLUTION, x, w, site.op.activation, wide=wide),
     )
 
 
@@ -98,8 +98,7 @@ def lower_matmul(site: Site) -> None:
         site.op.transpose_b,
         *_zero_points(a, b),
         wide,
-        _output(site, AccumulatorKind.MATMUL, a, b, NO_ACTIVATION, wide=wide),
-        UNTILED,
+        *_ending(site, AccumulatorKind.MATMUL, a, b, NO_ACTIVATION, wide=wide),
     )
 
 
@@ -129,9 +128,17 @@ def _rows_times_weights(
         1,
         *_zero_points(x, w),
         wide,
-        _output(site, kind, x, w, activation, wide=wide),
-        UNTILED,
+        *_ending(site, kind, x, w, activation, wide=wide),
     )
+
+
+def _ending(
+    site: Site, kind: AccumulatorKind, x: Tensor, w: Tensor, activation: Activation, *, wide: bool
+) -> tuple[Requantization | None, Tiling, FloatDotProducts | None]:
+    """The last fields of a command: how sums become results, in integers or in float32."""
+    in_float = derive_float_dot_products(site.profile, site.lowering.graph, site.node)
+    output = None if in_float is not None else _output(site, kind, x, w, activation, wide=wide)
+    return output, UNTILED, in_float
 
 
 def _output(

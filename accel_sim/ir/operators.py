@@ -79,6 +79,9 @@ class Conv2D(Operator):
     Depthwise is `groups == Ci` (a channel multiplier is Co = groups * multiplier). A bias of an integer convolution is
     int32 (int64 for 16-bit activations) at scale s_x * s_w. Without output grid (quant None, int32) y is the raw
     accumulator (ConvInteger).
+
+    in_float: the file's software computes codes of these types in float32, between dequantization and quantization
+    (ONNX QDQ); what the arithmetic of any other profile does not ask.
     """
 
     strides: tuple[int, int] = (1, 1)
@@ -86,6 +89,7 @@ class Conv2D(Operator):
     padding: Padding2D = Padding2D()
     groups: int = 1
     activation: Activation = NO_ACTIVATION
+    in_float: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,9 +109,15 @@ class TransposeConv2D(Operator):
 
 @dataclass(frozen=True)
 class FullyConnected(Operator):
-    """x [..., K] (read as rows of K), w [Co, K], bias [Co] or "" -> y with y.size = rows * Co."""
+    """x [..., K] (read as rows of K), w [Co, K], bias [Co] or "" -> y with y.size = rows * Co.
+
+    by_rows: the file holds w as [Co, K] too (Gemm with transB); without, as [K, Co]. Software adds the same products in
+    another order then, which shows where it adds in float32. in_float: see Conv2D.
+    """
 
     activation: Activation = NO_ACTIVATION
+    in_float: bool = False
+    by_rows: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,11 +125,12 @@ class MatMul(Operator):
     """a [..., M, K], b [..., K, N] -> y [..., M, N], leading axes broadcast; both may be activations.
 
     transpose_a: a is stored [..., K, M]; transpose_b: b is stored [..., N, K]. A per-channel grid of a constant b lies
-    on its N axis.
+    on its N axis. in_float: see Conv2D.
     """
 
     transpose_a: bool = False
     transpose_b: bool = False
+    in_float: bool = False
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from accel_sim.numerics.elementwise import (
     RationalSum,
 )
 from accel_sim.numerics.float_convolution import FloatConvolution
+from accel_sim.numerics.float_dot_products import DotOrder, FloatDotProducts
 from accel_sim.numerics.integers import Integers, unbounded, wrap, wrap32
 from accel_sim.numerics.multipliers import (
     quantize_multiplier,
@@ -84,6 +85,7 @@ __all__ = [
     "BilinearRecipe",
     "BinaryKind",
     "CodeExtremum",
+    "DotOrder",
     "DoubleRequantization",
     "ElementwiseRecipe",
     "FixedPointBilinear",
@@ -94,6 +96,7 @@ __all__ = [
     "FloatBilinear",
     "FloatBinary",
     "FloatConvolution",
+    "FloatDotProducts",
     "FloatGridRequantization",
     "FloatMean",
     "FloatProduct",

@@ -74,7 +74,11 @@ LITERT = Profile(
 SINGLE_ROUND = _uniform(
     "single_round", "TFLite with single rounding (CMSIS_NN_USE_SINGLE_ROUNDING)", Arithmetic.FIXED_SINGLE
 )
-ONNXRUNTIME = _uniform("onnxruntime", "ONNX Runtime CPU integer kernels (certified with 1.32.0)", Arithmetic.FLOAT32)
+ONNXRUNTIME = _uniform(
+    "onnxruntime",
+    "ONNX Runtime CPU kernels, on x86 with AVX-512 and one thread (certified with 1.32.0)",
+    Arithmetic.FLOAT32,
+)
 TOSA = _uniform("tosa", "TOSA 1.0 specification, single rounding", Arithmetic.TOSA)
 POWER_OF_TWO = _uniform("power_of_two", "white paper 2.2.2: scales 2^-k, one rounding shift", Arithmetic.SHIFT)
 PAPER = _uniform("paper", "the white paper read literally: exact scales, half to even", Arithmetic.EXACT)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from accel_sim.numerics.elementwise import ElementwiseRecipe
 from accel_sim.numerics.float_convolution import FloatConvolution
+from accel_sim.numerics.float_dot_products import FloatDotProducts
 from accel_sim.numerics.pooling import AverageRecipe, MeanRecipe
 from accel_sim.numerics.requantization import Requantization
 from accel_sim.numerics.resize import BilinearRecipe
@@ -69,6 +70,8 @@ class Convolve(Command):
     acc wraps to 32 bits, or to 64 with wide_accumulator; a narrower or saturating accumulator is the hardware's
     (AcceleratorConfig.accumulator). `weight_zero_point` has one value or one per output channel; a non-zero one is the
     data-dependent second term of eq 13.
+
+    With `float_accumulation` the command computes in float32 instead, as that recipe says, and `output` is None.
     """
 
     input: Operand
@@ -82,6 +85,7 @@ class Convolve(Command):
     wide_accumulator: bool
     output: Requantization | None
     tiling: Tiling
+    float_accumulation: FloatDotProducts | None = None
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,8 @@ class MatrixMultiply(Command):
         for batch, m, n:                         # a: [..., M, K] or [..., K, M]; b: [..., K, N] or [..., N, K]
             acc = sum over k of (a - a_zero_point) * (b - b_zero_point[n])
             y[..., m, n] = output.apply(acc)     # or acc where output is None
+
+    With `float_accumulation` the command computes in float32 instead, as that recipe says, and `output` is None.
     """
 
     a: Operand
@@ -134,6 +140,7 @@ class MatrixMultiply(Command):
     wide_accumulator: bool
     output: Requantization | None
     tiling: Tiling
+    float_accumulation: FloatDotProducts | None = None
 
 
 @dataclass(frozen=True)

@@ -190,7 +190,7 @@ def _matrix_output(command: Convolve | TransposeConvolve | MatrixMultiply, chann
     ):
         if not 1 <= size <= max(limit, 1):
             yield Fault(f"tiling.{name}", str(size), f"is 1 to {max(limit, 1)}")
-    in_float = isinstance(command, TransposeConvolve) and command.float_accumulation is not None
+    in_float = command.float_accumulation is not None
     if command.output is not None:
         yield from _requantization(command.output, channels, command.output_to)
         if in_float:

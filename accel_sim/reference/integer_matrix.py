@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from accel_sim.arithmetic import (
     AccumulatorKind,
+    derive_float_dot_products,
     derive_float_transpose_convolution,
     derive_requantization,
     is_wide_accumulator,
 )
 from accel_sim.ir import Activation, Conv2D, FullyConnected, MatMul, TransposeConv2D
 from accel_sim.numerics import wrap
+from accel_sim.reference.float_matrix import convolve_in_float, matrices_in_float, rows_in_float
 from accel_sim.reference.geometry import convolve, convolve_transposed
 from accel_sim.reference.integer_accumulators import accumulated
 from accel_sim.reference.integer_context import Codes, Site
@@ -30,7 +32,10 @@ Product = Callable[[Array, Array], Array]
 
 
 def conv_2d(site: Site, op: Conv2D) -> Codes:
-    """Conv2D and depthwise; padding is the input's zero point, so it adds 0."""
+    """Conv2D and depthwise; padding is the input's zero point, so it adds 0. In float32 where the profile does so."""
+    in_float = derive_float_dot_products(site.profile, site.graph, site.node)
+    if in_float is not None:
+        return convolve_in_float(site, op, in_float)
     weights = site.centred(1)
 
     def product(x: Array, w: Array) -> Array:
@@ -63,6 +68,9 @@ def transpose_conv_2d(site: Site, op: TransposeConv2D) -> Codes:
 
 def fully_connected(site: Site, op: FullyConnected) -> Codes:
     """Rows of K times weights [Co, K]."""
+    in_float = derive_float_dot_products(site.profile, site.graph, site.node)
+    if in_float is not None:
+        return rows_in_float(site, in_float)
     weights = site.centred(1)
     rows = site.centred(0).reshape(-1, weights.shape[1])
 
@@ -75,6 +83,9 @@ def fully_connected(site: Site, op: FullyConnected) -> Codes:
 
 def mat_mul(site: Site, op: MatMul) -> Codes:
     """Product of the last two axes, leading axes broadcast."""
+    in_float = derive_float_dot_products(site.profile, site.graph, site.node)
+    if in_float is not None:
+        return matrices_in_float(site, op, in_float)
 
     def product(a: Array, b: Array) -> Array:
         a = a.swapaxes(-1, -2) if op.transpose_a else a

@@ -12,6 +12,7 @@ from accel_kernels import panels
 from accel_sim.program import Convolve, TransposeConvolve
 from accel_sim.program.geometry import matrix_shape
 from accel_sim.sim.float_convolution import prepare_float_transposed
+from accel_sim.sim.float_dot_products import prepare_float_convolution
 from accel_sim.sim.geometry import window_geometry
 from accel_sim.sim.memory import Array, Memory, Scratch
 from accel_sim.sim.multiply_accumulate import (
@@ -131,6 +132,8 @@ class _Convolution:
 @prepares(Convolve)
 def prepare_convolve(command: Convolve, context: Context) -> Operation:
     """The operation of a convolution."""
+    if command.float_accumulation is not None:
+        return prepare_float_convolution(command, command.float_accumulation, context)
     weights = relative_weights(command, context)
     return _operation(command, context, panels.gather_panel, weights)
 

@@ -84,9 +84,7 @@ def count(
 
 def has_accumulators(command: Command) -> bool:
     """Whether a command sums products of integers."""
-    if isinstance(command, TransposeConvolve):
-        return command.float_accumulation is None
-    return isinstance(command, Convolve | MatrixMultiply)
+    return isinstance(command, Convolve | TransposeConvolve | MatrixMultiply) and command.float_accumulation is None
 
 
 def _counts(index: int, command: Command, tally: "tuple[Int64s, int | None] | None") -> CommandCounts:

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.program import MatrixMultiply, Region
-from accel_sim.sim.memory import Array, Memory, Scratch
+from accel_sim.sim.float_dot_products import prepare_float_product
+from accel_sim.sim.memory import Array, Memory, Scratch, matrices
 from accel_sim.sim.multiply_accumulate import (
     Span,
     code_span,
@@ -84,6 +85,8 @@ class _Product:
 @prepares(MatrixMultiply)
 def prepare_matrix_multiply(command: MatrixMultiply, context: Context) -> Operation:
     """The operation of a matrix product."""
+    if command.float_accumulation is not None:
+        return prepare_float_product(command, command.float_accumulation)
     engine = product_engine(command, context)
     columns = command.output_to.shape[-1]
     requantize = prepare_output(command.output, columns, engine.accumulator.dtype, command.output_to.dtype)
@@ -134,9 +137,3 @@ def _own_index(index: Index, own: tuple[int, ...]) -> Index:
     """The index of a broadcast operand's own leading axes."""
     tail = index[len(index) - len(own) :]
     return tuple(0 if size == 1 else i for i, size in zip(tail, own, strict=True))
-
-
-def matrices(array: Array, leading: tuple[int, ...], *, transposed: bool) -> Array:
-    """A view [*leading, rows, columns] of stacked matrices."""
-    view = array.swapaxes(-1, -2) if transposed else array
-    return np.broadcast_to(view, (*leading, *view.shape[-2:]))

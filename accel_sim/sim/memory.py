@@ -101,3 +101,9 @@ class Memory:
         """An array over the beginning of a scratch buffer."""
         size = prod(shape) * np.dtype(dtype).itemsize
         return self._scratch[name][:size].view(dtype).reshape(shape)
+
+
+def matrices(array: Array, leading: tuple[int, ...], *, transposed: bool) -> Array:
+    """A view [*leading, rows, columns] of stacked matrices."""
+    view = array.swapaxes(-1, -2) if transposed else array
+    return np.broadcast_to(view, (*leading, *view.shape[-2:]))

@@ -13,8 +13,8 @@ from accel_sim.numerics.accumulators import AccumulatorStructure, Event, accumul
 from accel_sim.program import Convolve, MatrixMultiply, Program, TransposeConvolve
 from accel_sim.sim.convolution import convolution_engine, relative_weights, start_bias
 from accel_sim.sim.geometry import window_geometry
-from accel_sim.sim.matrix_product import matrices, product_engine
-from accel_sim.sim.memory import Array, Memory
+from accel_sim.sim.matrix_product import product_engine
+from accel_sim.sim.memory import Array, Memory, matrices
 from accel_sim.sim.phases import phases_of
 from accel_sim.sim.preparation import Context
 from accel_sim.sim.prepared import prepared

@@ -11,13 +11,15 @@ import pytest
 pytest.importorskip("onnxruntime")
 
 import onnxruntime
-from conformance.harness import SEED
+from conformance import feeds
+from conformance.harness import SEED, run_levels
 from oracles import onnx_tool
 
 import accel_sim
 from accel_sim.errors import AccelSimError
 
 _MOST_REFUSED = 0.5
+_PICTURES = 6
 _FRESH = 3  # samples beyond those of the calibration
 
 
@@ -71,3 +73,20 @@ def test_networks_of_the_quantization_tool(tmp_path):
 @pytest.mark.slow
 def test_many_networks_of_the_quantization_tool(tmp_path):
     campaign(5000, tmp_path)
+
+
+@pytest.mark.parametrize("activations", ["QInt8", "QInt16"])
+def test_resnet20_of_the_quantization_tool(data, tmp_path, activations):
+    """Its default options, and 16-bit activations: both leave convolutions in float32."""
+    samples = feeds.cifar_float(data)[0]
+    model = onnx_tool.quantized_file(data / "onnx/cifar_resnet20_fp32.onnx", samples[:8], activations, tmp_path)
+    session = onnxruntime.InferenceSession(model, _quiet())
+    graph = accel_sim.load(model)
+    program = accel_sim.compile(graph, profile="onnxruntime")
+    (source,), (name,) = graph.inputs, graph.outputs
+    made = _dequantized(graph.tensors[name], accel_sim.run(program, {source: samples[:_PICTURES]}).outputs[name])
+    for i, real in enumerate(made):
+        (expected,) = session.run(None, {source: samples[i : i + 1]})
+        np.testing.assert_array_equal(real[None], expected, err_msg=f"picture {i}")
+    if activations == "QInt8":
+        run_levels(graph, program, {source: samples[:1]}, keep=graph.outputs)

@@ -17,6 +17,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
 
 Array = NDArray[Any]
 F = np.float32
@@ -216,12 +217,13 @@ def float_network(rng: np.random.Generator) -> FloatNetwork:
 
 
 class _Samples(CalibrationDataReader):  # type: ignore[misc]  # the package has no types
-    def __init__(self, samples: tuple[Array, ...]) -> None:
+    def __init__(self, samples: tuple[Array, ...], name: str = "x") -> None:
         self._left: Iterator[Array] = iter(samples)
+        self._name = name
 
     def get_next(self) -> dict[str, Array] | None:
         sample = next(self._left, None)
-        return None if sample is None else {"x": sample}
+        return None if sample is None else {self._name: sample}
 
 
 def quantized(network: FloatNetwork, rng: np.random.Generator, directory: Path) -> tuple[bytes, str]:
@@ -249,3 +251,17 @@ def quantized(network: FloatNetwork, rng: np.random.Generator, directory: Path) 
         logging.disable(logging.NOTSET)
     note = f"{form.name} {activations.name} x {weights.name}, per_channel={per_channel}, {narrow=}, {symmetric}"
     return target.read_bytes(), note
+
+
+def quantized_file(source: Path, samples: Array, activations: str, directory: Path) -> bytes:
+    """A float file as the tool quantizes it after its own preparation, with its default options but for activations."""
+    prepared, target = directory / "prepared.onnx", directory / "quantized.onnx"
+    quant_pre_process(source, prepared, skip_symbolic_shape=True)
+    (name,) = (value.name for value in onnx.load(prepared).graph.input)
+    logging.disable(logging.WARNING)
+    try:
+        reader = _Samples(tuple(samples[i : i + 1] for i in range(len(samples))), name)
+        quantize_static(prepared, target, reader, activation_type=QuantType[activations])
+    finally:
+        logging.disable(logging.NOTSET)
+    return target.read_bytes()

@@ -29,6 +29,7 @@ from accel_sim.analysis.causes.sums import elementwise_steps, exact_elementwise
 from accel_sim.arithmetic import (
     activation_bounds,
     derive_elementwise,
+    derive_float_dot_products,
     derive_float_transpose_convolution,
     derive_mean,
     derive_requantization,
@@ -38,12 +39,15 @@ from accel_sim.ir import (
     Add,
     AveragePool2D,
     Clip,
+    Conv2D,
+    FullyConnected,
     GlobalAveragePool2D,
     Graph,
     HardSigmoid,
     HardSwish,
     LeakyRelu,
     Logistic,
+    MatMul,
     Mean,
     Multiply,
     Node,
@@ -68,7 +72,7 @@ _SINGLE_STEP: dict[type[Operator], Cause] = {
     Mean: Cause.AVERAGE_ROUNDING,
     Clip: Cause.ACTIVATION,
     ResizeBilinear: Cause.INTERPOLATION,
-    TransposeConv2D: Cause.DEVICE_FLOAT,
+    **dict.fromkeys((Conv2D, FullyConnected, MatMul, TransposeConv2D), Cause.DEVICE_FLOAT),
     **dict.fromkeys((HardSigmoid, HardSwish, LeakyRelu, Logistic, PRelu, Softmax, Tanh), Cause.LOOKUP_TABLE),
 }
 _SUMS: dict[type[Operator], BinaryKind] = {
@@ -133,7 +137,7 @@ class LayerSample:
     def chain(self, profile: Profile, elements: Codes) -> Chain:
         """From the profile's device to exact arithmetic, at flat element numbers of the result."""
         site, op = self.site(profile), self.node.op
-        if isinstance(op, MATRIX_OPERATORS) and not _in_float(site, op):
+        if isinstance(op, MATRIX_OPERATORS) and not in_float(site):
             return _matrix_chain(site, self.sums, elements)
         if site.result.quant is not None:
             if type(op) in _SUMS:
@@ -155,10 +159,13 @@ class LayerSample:
         return Chain(self.golden(profile)[elements], ((cause, exact),))
 
 
-def _in_float(site: Site, op: Operator) -> bool:
-    """Whether the device computes a transposed convolution in float32."""
-    if not isinstance(op, TransposeConv2D) or site.result.quant is None:
+def in_float(site: Site) -> bool:
+    """Whether the device computes a convolution or matrix product in float32."""
+    op = site.node.op
+    if site.result.quant is None:
         return False
+    if not isinstance(op, TransposeConv2D):
+        return derive_float_dot_products(site.profile, site.graph, site.node) is not None
     x, w, y = site.grid(0), site.grid(1), site.result_grid
     return derive_float_transpose_convolution(site.profile, op, x, w, None, y) is not None
 

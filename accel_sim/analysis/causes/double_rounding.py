@@ -9,11 +9,9 @@ from dataclasses import replace
 import numpy as np
 
 from accel_sim.analysis.causes.accumulators import MATRIX_OPERATORS, is_wide
-from accel_sim.analysis.causes.chains import LayerSample, matrix_recipe
+from accel_sim.analysis.causes.chains import LayerSample, in_float, matrix_recipe
 from accel_sim.analysis.mismatch.report import DoubleRounding
-from accel_sim.ir import TransposeConv2D
 from accel_sim.numerics import FixedPointRequantization, Profile, Rounding, wrap32
-from accel_sim.numerics.profiles import Arithmetic
 
 
 class DoubleRoundingCount:
@@ -46,7 +44,7 @@ def _double(sample: LayerSample, profile: Profile) -> FixedPointRequantization |
     site = sample.site(profile)
     if not isinstance(site.node.op, MATRIX_OPERATORS) or site.result.quant is None or is_wide(site):
         return None
-    if isinstance(site.node.op, TransposeConv2D) and profile.requantization is Arithmetic.FLOAT32:
+    if in_float(site):
         return None
     recipe = matrix_recipe(site)
     twice = isinstance(recipe, FixedPointRequantization) and recipe.rounding is Rounding.DOUBLE

@@ -28,6 +28,7 @@ from accel_sim.arithmetic import (
     TABLE_OPERATORS,
     AccumulatorKind,
     derive_elementwise,
+    derive_float_dot_products,
     derive_float_transpose_convolution,
     derive_requantization,
     derive_shift,
@@ -203,7 +204,7 @@ def _shifted(graph: Graph, node: Node, op: RequantShift, known: Intervals) -> In
 def _accumulated(graph: Graph, node: Node, profile: Profile, known: Intervals) -> Interval | None:
     """Convolutions and products: the accumulators' range, requantized."""
     products = dot_products_of(graph, node)
-    if isinstance(node.op, TransposeConv2D) and _in_float(graph, node, node.op, profile):
+    if _in_float(graph, node, profile):
         return None
     x, w, result = products.x.quant, products.w.quant, graph.result(node)
     bias = graph.optional(node, 2) if not isinstance(node.op, MatMul) else None
@@ -223,7 +224,10 @@ def _accumulated(graph: Graph, node: Node, profile: Profile, known: Intervals) -
     return _requantized(node, profile, (x, w, result.quant), (low, high), wide=wide)
 
 
-def _in_float(graph: Graph, node: Node, op: TransposeConv2D, profile: Profile) -> bool:
+def _in_float(graph: Graph, node: Node, profile: Profile) -> bool:
+    op = node.op
+    if not isinstance(op, TransposeConv2D):
+        return derive_float_dot_products(profile, graph, node) is not None
     x, w, y = graph.operand(node, 0).quant, graph.operand(node, 1).quant, graph.result(node).quant
     if x is None or w is None or y is None:
         return False

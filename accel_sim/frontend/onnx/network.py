@@ -28,12 +28,14 @@ class Step:
         operator: the float operator ("Conv" for Conv and QLinearConv).
         activation: a clamp fused behind it.
         on_codes: whether the file itself applies it to integers: its result keeps the grid.
+        in_float: whether ONNX Runtime leaves it in float32, between DequantizeLinear and QuantizeLinear.
     """
 
     node: RawNode
     operator: str
     activation: Activation = NO_ACTIVATION
     on_codes: bool = False
+    in_float: bool = False
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -18,8 +18,10 @@ codes come out either way. (GlobalAveragePool and Softmax are concerned where th
 called N in the file is then `N/uint8`; a tensor called N always holds the file's own codes. Inputs and outputs keep the
 file's int8: a Requantize, an exact shift of codes by 128, stands beside them.
 
-What is left in float here and in ONNX Runtime is summed in its order (on processors with AVX-512), but for Conv, MatMul
-and Gemm beside a value that stays int8: their sums are exact here, and a near tie can go the other way.
+Conv, MatMul and Gemm are marked where ONNX Runtime leaves them between DequantizeLinear and QuantizeLinear: where a
+value stays int8, where types differ, or where a clamp between sums and codes does something. (16 bits need no mark: it
+has no integer kernel for them.) What is in float here and in ONNX Runtime is summed in its order, on processors with
+AVX-512 and by one thread.
 """
 
 from collections import Counter
@@ -34,6 +36,8 @@ from accel_sim.frontend.onnx.propagation import moves
 
 _ZERO_POINT_ROUNDED = frozenset({"Add", "Sum", "Mul", "AveragePool"})
 _FLOAT_BETWEEN_TYPES = frozenset({"GlobalAveragePool", "Softmax"})  # there rounded otherwise
+_PRODUCTS = frozenset({"Conv", "Gemm", "MatMul"})
+_UINT8 = np.dtype(np.uint8)
 _INT8 = np.dtype(np.int8)
 _OFFSET = 128
 _REQUANTIZE = "Requantize"
@@ -41,7 +45,9 @@ _REQUANTIZE = "Requantize"
 
 def hold_unsigned(network: Network) -> None:
     """Rewrite an integer network in place; see the module's rules."""
-    names = {name: f"{name}/uint8" for name in _chosen(network)}
+    converted = _converted(network)
+    network.steps = [replace(s, in_float=_is_left_in_float(network, s, converted)) for s in network.steps]
+    names = {name: f"{name}/uint8" for name in _chosen(network, converted)}
     for name, unsigned in names.items():
         network.grids[unsigned] = _unsigned(network.grids[name])
     inputs, outputs = {v.name for v in network.inputs}, set(network.outputs.values())
@@ -53,9 +59,26 @@ def hold_unsigned(network: Network) -> None:
     network.steps = steps
 
 
-def _chosen(network: Network) -> set[str]:
+def _is_left_in_float(network: Network, step: Step, converted: set[str]) -> bool:
+    """Whether ONNX Runtime makes no QLinearConv, QLinearMatMul or QGemm of a step between codes."""
+    if step.node.op_type not in _PRODUCTS:
+        return False
+    ends = step.inputs[0], step.outputs[0]
+    if not all(name in network.grids for name in ends):
+        return False
+    types = {_UINT8 if name in converted else network.grids[name].dtype for name in ends}
+    return types != {_UINT8} or _clamps(step, network.grids[ends[1]])
+
+
+def _clamps(step: Step, grid: FileGrid) -> bool:
+    """Whether the clamp behind a step cuts anything that codes can be."""
+    limits = np.iinfo(grid.dtype)
+    low, high = (np.float32(code - grid.zero_point[0]) * np.float32(grid.scale[0]) for code in (limits.min, limits.max))
+    return not (step.activation.low <= low and high <= np.max(step.activation.high))
+
+
+def _chosen(network: Network, converted: set[str]) -> set[str]:
     """Values to convert: those that ONNX Runtime converts, as far as an operator's arithmetic or a move leads."""
-    converted = _converted(network)
     chosen: set[str] = set()
     together = []
     for step in network.steps:

@@ -63,7 +63,7 @@ def _layers(commands: Sequence[Command]) -> list[str]:
 
 
 def _on_integers(command: Convolve | TransposeConvolve | MatrixMultiply) -> bool:
-    return not (isinstance(command, TransposeConvolve) and command.float_accumulation is not None)
+    return command.float_accumulation is None
 
 
 def _nearest(text: str, candidates: list[str], names: list[str]) -> str:

@@ -29,6 +29,8 @@ class Manner(Enum):
 
 def choose_job(command: Convolve | TransposeConvolve, context: Context) -> tuple[ConvolutionJob, Manner, Engine] | None:
     """What a step of a convolution is made from; None where there is none."""
+    if command.float_accumulation is not None:
+        return None
     if command.input.dtype not in OPERANDS or command.output_to.dtype not in BITS or not command.output_to.size:
         return None
     weights = narrow_weights(command, context)

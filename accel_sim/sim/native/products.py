@@ -25,6 +25,8 @@ _SLACK = 128
 def lower_matrix_multiply(command: MatrixMultiply, context: Context) -> NativeStep | None:
     """The step of a product of matrices of 8 bits whose sums fit 32 bits or wrap to them."""
     a, b, y = command.a, command.b, command.output_to
+    if command.float_accumulation is not None:
+        return None
     if a.dtype not in CODES or b.dtype not in CODES or y.dtype not in BITS or not y.size or not a.size:
         return None
     watched, bits, columns = _watched(command, context), BITS[y.dtype], y.shape[-1]

@@ -17,8 +17,8 @@ from accel_sim.program import Command, Convolve, MatrixMultiply, TransposeConvol
 from accel_sim.program.geometry import MatrixCommand, matrix_shape
 from accel_sim.sim.convolution import Gather, convolution_engine, relative_weights, start_bias
 from accel_sim.sim.geometry import window_geometry
-from accel_sim.sim.matrix_product import matrices, product_engine
-from accel_sim.sim.memory import Array, Memory
+from accel_sim.sim.matrix_product import product_engine
+from accel_sim.sim.memory import Array, Memory, matrices
 from accel_sim.sim.multiply_accumulate import Kernel, MultiplyAccumulate
 from accel_sim.sim.phases import ABSENT, Phase, phases_of
 from accel_sim.sim.preparation import Context, Operation, Record, Run, prepare, refusal
@@ -56,11 +56,13 @@ def grid_of(command: Command, context: Context, memory: Memory) -> tuple[Stepped
 
 def _prepare(command: Command, context: Context) -> "_Convolution | _Product | None":
     """A command that the grid computes, prepared; None for any other."""
+    if not isinstance(command, MatrixCommand) or command.float_accumulation is not None:
+        return None
     if isinstance(command, MatrixMultiply):
         return _matrix_multiply(command, context)
     if isinstance(command, Convolve):
         return _convolution(command, context, panels.gather_panel)
-    if isinstance(command, TransposeConvolve) and command.float_accumulation is None:
+    if isinstance(command, TransposeConvolve):
         return _convolution(command, context, panels.gather_transposed_panel)
     return None
 

@@ -27,7 +27,7 @@ def conv(op: Operation) -> None:
             f"scales on axis {grid.axis}", "scales of convolution weights lie on axis 0, the output channels"
         )
     weights = op.constant(1, np.ascontiguousarray(op.array(1).transpose(CHANNELS_LAST)), CHANNELS_LAST)
-    operator = Conv2D(window.strides, window.dilations, window.padding, groups, op.activation)
+    operator = Conv2D(window.strides, window.dilations, window.padding, groups, op.activation, op.step.in_float)
     operands = [op.operand(0, CHANNELS_LAST), weights, bias(op, outputs, 0)]
     op.emit(operator, operands, (batch, outputs, *window.output))
 
@@ -150,7 +150,7 @@ def matmul(op: Operation) -> None:
     rank = len(batch) + _MATRIX
     shape = (*batch, left[-2], right[-1])
     operands = [op.operand(i, file_order(len(s))) for i, s in ((0, left), (1, right))]
-    op.emit(MatMul(), operands, shape, file_order(rank))
+    op.emit(MatMul(in_float=op.step.in_float), operands, shape, file_order(rank))
 
 
 def gemm(op: Operation) -> None:
@@ -184,7 +184,7 @@ def _dense(op: Operation, weights: Array, axis: int, shape: tuple[int, ...]) -> 
         data = _transposed(op)
     stored = np.ascontiguousarray(weights)
     operands = [data, op.constant(1, stored, (0, 1), grid), bias(op, weights.shape[0], axis)]
-    op.emit(FullyConnected(op.activation), operands, shape, file_order(len(shape)))
+    op.emit(FullyConnected(op.activation, op.step.in_float, by_rows=axis == 0), operands, shape, file_order(len(shape)))
 
 
 def _transposed(op: Operation) -> str:
