@@ -15,7 +15,7 @@ from accel_sim.sim.preparation import Context, Operation, Record, Run
 
 Float32s = NDArray[np.float32]
 _PANEL_BYTES = 1 << 18
-Sum = Callable[[Float32s, int, int, Float32s, int, int], None]
+Sum = Callable[[Array, int, int, Array, int, int], None]
 """Sums of rows (count of them, of so many taps) times weights, from a column on; the first sum's number."""
 
 
@@ -101,7 +101,7 @@ def _adder(recipe: FloatDotProducts, bias: Float32s, numbers: int, chain: Array,
     """The kernel of an order."""
     start = bias if recipe.bias_first else np.full_like(bias, -0.0)
 
-    def add(rows: Float32s, count: int, taps: int, weights: Float32s, column: int, number: int) -> None:
+    def add(rows: Array, count: int, taps: int, weights: Array, column: int, number: int) -> None:
         if recipe.order is DotOrder.CHAINS:
             dot_float32.chains_float32(rows, count, taps, weights, recipe.block, start, column, chain, sums)
         elif recipe.order is DotOrder.GROUPS:
