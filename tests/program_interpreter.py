@@ -82,6 +82,16 @@ def _(command: Convolve, memory):
         np.int64,
     )
     padded[:, window.pad_top : window.pad_top + x.shape[1], window.pad_left : window.pad_left + x.shape[2]] = x
+    if command.float_accumulation is not None:
+        taps = [
+            padded[:, ky * dh :: sh, kx * dw :: sw][:, :out_height, :out_width]
+            for ky in range(w.shape[1])
+            for kx in range(w.shape[2])
+        ]
+        rows = np.stack(taps, axis=-1).reshape(n, out_height * out_width, command.groups, -1) + command.input_zero_point
+        flat = memory.read(command.weights).transpose(0, 3, 1, 2).reshape(channels, -1)
+        bias = None if command.bias is None else memory.read(command.bias)
+        return command.float_accumulation.apply(rows, flat, bias).reshape(command.output_to.shape)
     sums = np.zeros((n, out_height, out_width, channels), np.int64)
     if command.bias is not None:
         sums += memory.read(command.bias)

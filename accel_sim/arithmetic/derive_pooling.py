@@ -38,6 +38,7 @@ class ReductionLayout:
     axes: tuple[int, ...]
 
 
+_CODE_BITS = 8
 _BLOCK = 16
 """ONNX Runtime pools floats of so many channels and multiples in blocks of channels (NCHWc, with AVX-512)."""
 _WIDEST_ROW = 2045
@@ -50,8 +51,8 @@ def derive_average_pool(
     """The recipe of AVERAGE_POOL_2D on an image [N, H, W, C] of this shape.
 
     Fixed point and TOSA average codes: x and y lie on one grid (`needs_equal_grids`: requantize first). ONNX Runtime
-    averages floats where x and y are of different types, in an order that the shape decides (MLAS on processors with
-    AVX-512, found by experiment).
+    averages floats where x and y are of different types or have 16 bits, in an order that the shape decides (MLAS on
+    processors with AVX-512, found by experiment).
 
     Raises:
         UnsupportedByProfileError: different grids where the profile needs one; scales it cannot express.
@@ -60,7 +61,7 @@ def derive_average_pool(
     (low,), (high,) = activation_bounds(profile, op.activation, y)
     zero_in, zero = x.zero_point[0], y.zero_point[0]
     if rule is Arithmetic.FLOAT32:
-        if x.signed != y.signed:
+        if x.signed != y.signed or max(x.bits, y.bits) > _CODE_BITS:
             grids = x.scale[0], zero_in, y.scale[0], 0, low - zero, high - zero
             return FloatAverage(*grids, offset=zero, columns=_summed_columns(op, shape))
         return FloatAverage(x.scale[0], zero_in, y.scale[0], zero, low, high)

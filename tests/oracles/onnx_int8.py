@@ -40,23 +40,11 @@ def chain(rng: np.random.Generator) -> Case:
     return onnx_models.made_by("chain", _Chain, SignedDraw(rng))
 
 
-def wide_chain(rng: np.random.Generator) -> Case:
-    """The same of int16 codes, which ONNX Runtime has no integer kernels for."""
-    return onnx_models.made_by("chain of int16", _Chain, _WideDraw(rng))
-
-
-class _WideDraw(SignedDraw):
-    """Draws int16 grids."""
-
-    def dtype(self) -> np.dtype[Any]:
-        return np.dtype(np.int16)
-
-
 class _Chain(ModelBuilder):
     """Values live in two pools: fresh ones nobody has read, and others."""
 
     def __init__(self, draw: Draw) -> None:
-        super().__init__(13 if draw.dtype() == INT8 else 21, float_ends=True)
+        super().__init__(13, float_ends=True)
         self.draw, self.shape = draw, draw.pick(SHAPES)
         self.fresh: list[Value] = []
         self.read: list[Value] = []
