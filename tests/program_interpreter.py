@@ -6,6 +6,7 @@ import numpy as np
 
 from accel_sim.ir import Padding2D, TransposeConv2D
 from accel_sim.numerics import wrap
+from accel_sim.numerics.pooling import FloatAverage
 from accel_sim.program import (
     ApplySoftmax,
     Convolve,
@@ -172,6 +173,8 @@ def _(command: PoolAverage, memory):
         counted = counted.reshape(1, ys.shape[0], xs.shape[0], 1, -1)
         codes = np.where(inside, codes, command.input_zero_point)
         inside = np.broadcast_to(counted, codes.shape)
+    if isinstance(command.recipe, FloatAverage) and command.recipe.columns:
+        return command.recipe.apply(np.where(inside, codes, command.input_zero_point), inside.sum(-1))
     order = np.argsort(~inside, axis=-1, kind="stable")  # the valid elements first, in their order
     packed = np.where(np.take_along_axis(inside, order, -1), np.take_along_axis(codes, order, -1), 0)
     return command.recipe.apply(packed, inside.sum(-1))
