@@ -61,7 +61,7 @@ def derive_average_pool(
     (low,), (high,) = activation_bounds(profile, op.activation, y)
     zero_in, zero = x.zero_point[0], y.zero_point[0]
     if rule is Arithmetic.FLOAT32:
-        if x.signed != y.signed or max(x.bits, y.bits) > _CODE_BITS:
+        if _is_left_in_float(x, y):
             grids = x.scale[0], zero_in, y.scale[0], 0, low - zero, high - zero
             return FloatAverage(*grids, offset=zero, columns=_summed_columns(op, shape))
         return FloatAverage(x.scale[0], zero_in, y.scale[0], zero, low, high)
@@ -74,6 +74,11 @@ def derive_average_pool(
     if not x.same_grid(y):
         raise refuse(profile, "AveragePool2D", "input and output on different grids", "they lie on one grid")
     return ReciprocalAverage(zero_in, zero, low, high) if rule is Arithmetic.TOSA else TruncatingAverage(low, high)
+
+
+def _is_left_in_float(x: QuantParams, y: QuantParams) -> bool:
+    """Whether ONNX Runtime has no pooling of codes between these types."""
+    return x.signed != y.signed or max(x.bits, y.bits) > _CODE_BITS
 
 
 def _summed_columns(op: AveragePool2D, shape: tuple[int, ...]) -> int:
@@ -109,7 +114,7 @@ def derive_mean(
     """
     rule, zero, low, high = profile.reduction, y.zero_point[0], (y.low,), (y.high,)
     offset = count * x.zero_point[0]
-    if rule is Arithmetic.FLOAT32 and global_pool and x.signed != y.signed:
+    if rule is Arithmetic.FLOAT32 and global_pool and _is_left_in_float(x, y):
         scales = x.scale[0], x.zero_point[0], y.scale[0]
         return FloatMean(*scales, zero, y.low, y.high, SumOrder.LANES, count)
     if rule is Arithmetic.FLOAT32 and not global_pool:
