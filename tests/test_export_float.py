@@ -86,7 +86,9 @@ def again_on_encodings(quantized: Quantized, version: str) -> Graph:
 
 
 def rounded(op: Operator) -> Operator:
-    """With caps as files hold them."""
+    """With caps as files hold them, however they hold the weights."""
+    if isinstance(op, FullyConnected):
+        op = replace(op, by_rows=False)
     caps = getattr(getattr(op, "activation", None), "high", 0.0)
     if not isinstance(caps, tuple):
         return op
