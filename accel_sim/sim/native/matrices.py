@@ -17,7 +17,7 @@ from accel_sim.sim.native.watched import watched_convolution
 from accel_sim.sim.preparation import Context
 from accel_sim.sim.structured import StructureEngine
 
-_PANEL_BYTES = 1 << 17
+_PANEL_BYTES = 1 << 19
 _TILED_ROWS = 2 * TILE_ROWS
 
 

@@ -3,7 +3,8 @@
 The operands and packed weights are those of `products`, whose rows hold whole steps of 64 codes; weights are 0 where a
 reduction ends before, so that what `a` holds there does not matter. Sums begin with the bias and wrap modulo 2^32.
 Registers 0 to 3 hold the sums of a block, 4 and 5 rows of `a`, 6 and 7 columns of weights. A block of rows stays in the
-first-level cache while weights pass over it; meanwhile the next panel's rows are brought into the second-level one.
+first-level cache while weights pass over it; the first time, weights are brought into the second-level one before they
+are needed. Rows are not: what lies behind them may be another thread's, which would have to fetch it back.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,8 +21,9 @@ _LANES = TILE_BYTES // 4
 _CONFIGURATION = 64
 _REGISTERS = 8
 _ARGUMENTS = 12
+_LINE = 64
 _AHEAD = 4
-"""Lines of later operands that a step brings into the second-level cache."""
+"""Steps that weights are fetched ahead."""
 
 
 def tile(e: Emitter, name: str, *operands: int | Value) -> None:
@@ -57,7 +59,7 @@ class _Block:
     """A block of `down` x `across` registers of sums.
 
     Arguments: a, bytes between its rows, weights, steps of 64 codes, table, bytes of a table row, first column in the
-    table, out, bytes between its rows, columns that exist, rows to store, operands that later blocks read.
+    table, out, bytes between its rows, columns that exist, rows to store, whether weights are read for the first time.
     """
 
     def __init__(self, down: int, across: int, operands: str, ending: Ending) -> None:
@@ -65,18 +67,19 @@ class _Block:
         self._instruction = "tdpbusd" if operands == "u8" else "tdpbssd"
 
     def emit(self, e: Emitter, arguments: Sequence[Value]) -> None:
-        a, row_bytes, weights, steps, table, table_stride, first, out, out_bytes, valid, rows, ahead = arguments
+        a, row_bytes, weights, steps, table, table_stride, first, out, out_bytes, valid, rows, cold = arguments
         biases = e.add(table, e.multiply(first, 4))
         sums = [(i, j) for i in range(self._down) for j in range(self._across)]
         for i, j in sums:
             tile(e, "tileloadd64", 2 * i + j, pointer(e, e.add(biases, TILE_BYTES * j)), e.number(0))
-        width = TILE_BYTES * self._across
+        width, fetches = TILE_BYTES * self._across, e.builder.icmp_signed("!=", cold, e.number(0))
         below = [e.add(a, e.multiply(row_bytes, TILE_ROWS * i)) for i in range(self._down)]
 
         def step(k: Value, carried: list[Value]) -> list[Value]:
-            for line in range(_AHEAD):
-                e.prefetch(e.add(ahead, e.multiply(e.add(e.multiply(k, _AHEAD), line), TILE_BYTES)), 2)
             place = e.add(weights, e.multiply(k, TILE_ROWS * width))
+            with e.builder.if_then(fetches):
+                for line in range(0, TILE_ROWS * width, _LINE):
+                    e.prefetch(e.add(place, _AHEAD * TILE_ROWS * width + line), 2)
             for j in range(self._across):
                 tile(e, "tileloadd64", 6 + j, pointer(e, e.add(place, TILE_BYTES * j)), e.number(width))
             for i, source in enumerate(below):
@@ -95,7 +98,6 @@ class _Block:
         self._ending.finish(e, held, rows, parameters, out, out_bytes, valid)
 
 
-_AHEAD_BYTES = _AHEAD * TILE_BYTES
 _WEIGHTS_TOGETHER = 1 << 19
 """Bytes of weights that pass over one block of rows after the other."""
 
@@ -128,7 +130,7 @@ def multiply_tiles(operands: str, kind: str, bits: int) -> Callable[..., None]:
         right: Int64,
     ) -> None:
         configure(min(rows, one))
-        whole, ahead, end = steps // 16, a + rows * stride, a + 2 * rows * stride
+        whole = steps // 16
         together = max(_WEIGHTS_TOGETHER // (steps * 4 * tile), 1) * tile
         for first in range(left, right, together):
             m = 0
@@ -136,18 +138,17 @@ def multiply_tiles(operands: str, kind: str, bits: int) -> Callable[..., None]:
                 high = rows - m > one and rows >= two
                 start = min(m, rows - two) if high else max(min(m, rows - one), 0)
                 x, y, count = a + start * stride, out + start * out_bytes, min(rows, one)
-                m = start + two if high else start + one
+                cold, m = 1 if m == 0 else 0, start + two if high else start + one
                 for n in range(first, min(first + together, right), tile):
                     w, o, valid, place = weights + n * steps * 4, y + n * width, right - n, base + n
-                    ahead = ahead + whole * _AHEAD_BYTES if ahead < end else end - rows * stride
                     if high and valid > _LANES:
-                        high_wide(x, stride, w, whole, table, table_stride, place, o, out_bytes, valid, two, ahead)
+                        high_wide(x, stride, w, whole, table, table_stride, place, o, out_bytes, valid, two, cold)
                     elif high:
-                        high_narrow(x, stride, w, whole, table, table_stride, place, o, out_bytes, valid, two, ahead)
+                        high_narrow(x, stride, w, whole, table, table_stride, place, o, out_bytes, valid, two, cold)
                     elif valid > _LANES:
-                        low_wide(x, stride, w, whole, table, table_stride, place, o, out_bytes, valid, count, ahead)
+                        low_wide(x, stride, w, whole, table, table_stride, place, o, out_bytes, valid, count, cold)
                     else:
-                        low_narrow(x, stride, w, whole, table, table_stride, place, o, out_bytes, valid, count, ahead)
+                        low_narrow(x, stride, w, whole, table, table_stride, place, o, out_bytes, valid, count, cold)
         release()
 
     return multiply
