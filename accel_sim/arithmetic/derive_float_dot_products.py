@@ -3,6 +3,10 @@
 ONNX Runtime has no integer kernel for codes of 16 bits; others are marked by the importer (`in_float`). What has none
 stays in float32, as matrix products [M,K] @ [K,N] by MLAS: a Conv is weights times windows, M the filters of a group
 and N the pixels of an image; of a Gemm or MatMul M are rows.
+
+One product is neither: of 16-bit codes and a constant matrix [K,N] of 8 bits or less, no cutting clamp behind it,
+ONNX Runtime makes a MatMulNBits (1.32.0: accuracy level 4, blocks of 32), which rounds the activations of each block to
+8 bits by the largest of them. No fixed hardware does that; it is refused.
 """
 
 from math import prod
@@ -11,7 +15,7 @@ import numpy as np
 
 from accel_sim.ir import Activation, Conv2D, FullyConnected, Graph, MatMul, Node, QuantParams, Tensor
 from accel_sim.numerics.float_dot_products import DotOrder, FloatDotProducts
-from accel_sim.numerics.profiles import Arithmetic, Profile
+from accel_sim.numerics.profiles import Arithmetic, Profile, refuse
 
 _CODE_BITS = 8
 _BLOCKS = ((64, 128), (32, 256), (16, 512))  # more columns than: terms of a chain
@@ -20,7 +24,11 @@ Order = tuple[DotOrder, int]
 
 
 def derive_float_dot_products(profile: Profile, graph: Graph, node: Node) -> FloatDotProducts | None:
-    """The recipe of a node in float32; None where the profile computes it with integers, or where it has no grids."""
+    """The recipe of a node in float32; None where the profile computes it with integers, or where it has no grids.
+
+    Raises:
+        UnsupportedByProfileError: for what ONNX Runtime makes a MatMulNBits.
+    """
     op = node.op
     if profile.requantization is not Arithmetic.FLOAT32 or not isinstance(op, Conv2D | FullyConnected | MatMul):
         return None
@@ -28,6 +36,13 @@ def derive_float_dot_products(profile: Profile, graph: Graph, node: Node) -> Flo
     x, w, y = a.quant, b.quant, result.quant
     if x is None or w is None or y is None or not (op.in_float or _is_wide(x, w, y)):
         return None
+    if _rounds_blocks(op, x, w, y):
+        raise refuse(
+            profile,
+            f"{node.name}: weights [K, N] of {w.bits} bits times {x.bits}-bit codes",
+            "MatMulNBits",
+            "rounds activations to 8 bits in blocks, which is not modelled; a Gemm with transB = 1 adds in float32",
+        )
     bias = None if isinstance(op, MatMul) else graph.optional(node, 2)
     with np.errstate(over="ignore", under="ignore"):
         natural = np.float32(x.scale[0]) * np.array(w.scale, np.float32)
@@ -52,6 +67,13 @@ def derive_float_dot_products(profile: Profile, graph: Graph, node: Node) -> Flo
 
 def _is_wide(*grids: QuantParams) -> bool:
     return any(q.bits > _CODE_BITS for q in grids)
+
+
+def _rounds_blocks(op: Conv2D | FullyConnected | MatMul, x: QuantParams, w: QuantParams, y: QuantParams) -> bool:
+    if not isinstance(op, FullyConnected) or op.by_rows or x.bits <= _CODE_BITS or w.bits > _CODE_BITS:
+        return False
+    low, high = (np.float32(code - y.zero_point[0]) * np.float32(y.scale[0]) for code in (y.low, y.high))
+    return bool(op.activation.low <= low and high <= np.max(op.activation.high))  # else a Clip stays between
 
 
 def _order(op: Conv2D | FullyConnected | MatMul, a: Tensor, b: Tensor, result: Tensor) -> Order:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from accel_sim.ir import ElementType, Graph, Node, QuantParams, Tensor
+from accel_sim.ir import ElementType, FullyConnected, Graph, Node, Operator, QuantParams, Tensor
 from accel_sim.quantization.activation_grids import affine_grid_of, grid_of
 from accel_sim.quantization.affine_grid import AffineGrid
 from accel_sim.quantization.layers import channel_axis, has_weights, weighted_nodes
@@ -55,7 +55,10 @@ class IntegerForm:
         graph = self.graph
         constants = dict(self._constants())
         activations = {t.name: _quantized(t, self.grids.get(t.name)) for t in graph.activations()}
-        nodes = [replace(n, inputs=tuple(_name(constants, n, i) for i in range(len(n.inputs)))) for n in graph.nodes]
+        nodes = [
+            replace(n, op=_by_rows(n.op), inputs=tuple(_name(constants, n, i) for i in range(len(n.inputs))))
+            for n in graph.nodes
+        ]
         tensors = activations | {t.name: t for t in constants.values()}
         kept = {n: graph.tensors[n] for node in nodes for n in node.inputs if n and n not in tensors}
         outputs = {n: graph.tensors[n] for n in graph.outputs if n not in tensors}
@@ -114,3 +117,8 @@ def _quantized(tensor: Tensor, grid: QuantParams | None) -> Tensor:
 def _name(constants: Mapping[_Slot, Tensor], node: Node, index: int) -> str:
     made = constants.get((node.name, index))
     return node.inputs[index] if made is None else made.name
+
+
+def _by_rows(op: Operator) -> Operator:
+    """As a file of the integer graph will hold its weights (`write_onnx`)."""
+    return replace(op, by_rows=True) if isinstance(op, FullyConnected) else op

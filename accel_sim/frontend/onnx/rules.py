@@ -14,6 +14,7 @@ from accel_sim.ir import NO_ACTIVATION, CoordinateMode, NearestRounding
 
 Constraint = Callable[[Operation], str | None]
 _IMAGE_RANK = 4
+_MATRIX_RANK = 2
 
 
 def _unless(holds: bool, value: object) -> str | None:  # noqa: FBT001  - reads as a sentence
@@ -127,9 +128,9 @@ def unscaled_if_integer(op: Operation) -> str | None:
 
 
 def no_clamp_behind_activations(op: Operation) -> str | None:
-    """A Relu or Clip behind a product of two activations lies outside the range of its quantized result."""
+    """A Relu or Clip behind a product of activations, or with a stack of matrices, cuts off no code of its result."""
     grid = op.result_grid()
-    if op.activation == NO_ACTIVATION or op.is_constant(1):
+    if op.activation == NO_ACTIVATION or (op.is_constant(1) and len(op.shape(1)) == _MATRIX_RANK):
         return None
     if grid is None:
         return "a clamp without a quantized result"

@@ -36,7 +36,7 @@ def _fully_connected_shape(call: Call) -> list[Shape]:
 def _lower_fully_connected(call: Call) -> Lowered:
     weights, lowered = call.operand(_W), Lowered()
     bias = weighted.add_bias(call, lowered, weights, call.x, _B)
-    op = FullyConnected(must.fused(call))
+    op = FullyConnected(must.fused(call), by_rows=True)
     lowered.nodes.append(Node(call.name, op, (call.x.name, weights.name, bias), (call.y.name,)))
     return lowered
 
