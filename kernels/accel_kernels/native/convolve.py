@@ -47,8 +47,7 @@ def build(variant: str) -> Callable[..., None]:
         out = output_address(block, arena)
         rows = field(block, Field.IMAGES) * field(block, Field.OUT_HEIGHT) * field(block, Field.OUT_WIDTH)
         columns = field(block, Field.OUT_CHANNELS)
-        gathers = 0 if field(block, Field.DIRECT) == 1 else 1
-        first, last, left, right = share_blocks(rows, columns, unit, gathers, part, parts)
+        first, last, left, right = share_blocks(rows, columns, unit, part, parts)
         if first >= last or left >= right:
             return
         out_bytes = field(block, Field.OUT_DEPTH) * (bits // 8)
@@ -94,24 +93,25 @@ def build(variant: str) -> Callable[..., None]:
 @inline
 def share(rows: Int64, columns: Int64, part: Int64, parts: Int64) -> tuple[Int64, Int64, Int64, Int64]:
     """(first row, end, first column, end) of a part, where rows are gathered and multiplied by vectors."""
-    first, last, left, right = share_blocks(rows, columns, _ROW_BLOCK, 1, part, parts)
+    first, last, left, right = share_blocks(rows, columns, _ROW_BLOCK, part, parts)
     return first, last, left, right
 
 
 @inline
 def share_blocks(
-    rows: Int64, columns: Int64, unit: Int64, gathers: Int64, part: Int64, parts: Int64
+    rows: Int64, columns: Int64, unit: Int64, part: Int64, parts: Int64
 ) -> tuple[Int64, Int64, Int64, Int64]:
     """(first row, end, first column, end): rows are shared in blocks of `unit`, or, where they are few, columns.
 
-    Columns are shared where that is more even. Each thread then reads its own part of the weights alone, but rows that
-    have to be gathered first are gathered by all, which takes up to an eighth of the time where columns are few.
+    Columns are shared where that is more even. Each thread then reads its own part of the weights alone, but all read
+    all rows, of which others have written some, and gather them where they have to be; where columns are few, that
+    takes an eighth of the time.
     """
     if parts == 1:
         return 0, rows, 0, columns
     blocks, tiles = (rows + unit - 1) // unit, (columns + _TILE - 1) // _TILE
     most_blocks, most_tiles = (blocks + parts - 1) // parts, (tiles + parts - 1) // parts
-    repeated = gathers if columns < 2 * rows else 0
+    repeated = 1 if columns < _FEW * rows else 0
     if blocks >= _MANY * parts or 8 * most_blocks * tiles < (8 + repeated) * most_tiles * blocks:
         low, high = blocks * part // parts * unit, blocks * (part + 1) // parts * unit
         return low, min(high, rows), 0, columns
@@ -119,6 +119,7 @@ def share_blocks(
 
 
 _MANY = 16
+_FEW = 4
 _TILE = tier().columns
 _ROW_BLOCK = tier().rows[-2]
 

@@ -121,7 +121,6 @@ def build(variant: str) -> Callable[..., None]:
         reach, top = (kh - 1) * dh + 1, field(block, Field.PAD_TOP)
         rows = scratch + (reach + 1) * line
         outside = scratch + reach * line
-        pad(block, outside, 0, line // size)
         total = images * out_height
         low, high, left, right = 0, total, 0, channels
         if total >= _MANY * parts:
@@ -129,6 +128,8 @@ def build(variant: str) -> Callable[..., None]:
         else:
             vectors = (channels + _LANES - 1) // _LANES
             left, right = vectors * part // parts * _LANES, min(vectors * (part + 1) // parts * _LANES, channels)
+        for place in range(0, field(block, Field.EXTRA_2) * channels, channels):
+            pad(block, outside, place + left, place + right)
         following, plane = 0, -1
         for index in range(low, high):
             y0 = index % out_height * sh - top
@@ -155,7 +156,7 @@ def build(variant: str) -> Callable[..., None]:
 
 
 _LANES = tier().lanes
-_MANY = 12  # lines of each thread, of which it puts two more for windows of three
+_MANY = 7  # lines of each thread, of which it puts two more for windows of three
 
 
 def _row(operands: str, kind: str, bits: int, shape: str) -> Callable[..., None]:
@@ -242,7 +243,12 @@ def _put_row(size: int) -> Callable[..., None]:
         if repeats == 1 and right - left < channels:
             for place in range(left, end - start, channels):
                 _copy(target + size * (start + place), source + size * place, size * (right - left))
-        elif repeats == 1:
+            for place in range(0, start, channels):
+                pad(block, target, place + left, place + right)
+            for place in range(end, line, channels):
+                pad(block, target, place + left, place + right)
+            return
+        if repeats == 1:
             _copy(target + size * start, source, size * (end - start))
         else:
             for i in range(end - start):
