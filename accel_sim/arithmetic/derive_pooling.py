@@ -51,8 +51,8 @@ def derive_average_pool(
     """The recipe of AVERAGE_POOL_2D on an image [N, H, W, C] of this shape.
 
     Fixed point and TOSA average codes: x and y lie on one grid (`needs_equal_grids`: requantize first). ONNX Runtime
-    averages floats where x and y are of different types or have 16 bits, in an order that the shape decides (MLAS on
-    processors with AVX-512, found by experiment).
+    averages floats where x and y are of different types or have 16 bits: pixel by pixel from version 19 of the operator
+    on, before that in an order that the shape decides (MLAS on processors with AVX-512, found by experiment).
 
     Raises:
         UnsupportedByProfileError: different grids where the profile needs one; scales it cannot express.
@@ -84,7 +84,7 @@ def _is_left_in_float(x: QuantParams, y: QuantParams) -> bool:
 def _summed_columns(op: AveragePool2D, shape: tuple[int, ...]) -> int:
     """Columns of the window where ONNX Runtime adds each of them up first; 0 where it goes pixel by pixel."""
     width = shape[2] + op.padding.left + op.padding.right
-    by_pixel = shape[3] % _BLOCK == 0 or op.strides[1] > _WIDEST_STRIDE or width > _WIDEST_ROW
+    by_pixel = op.by_pixel or shape[3] % _BLOCK == 0 or op.strides[1] > _WIDEST_STRIDE or width > _WIDEST_ROW
     return 0 if by_pixel else op.kernel[1]
 
 

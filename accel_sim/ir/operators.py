@@ -148,7 +148,9 @@ class MaxPool2D(Operator):
 class AveragePool2D(Operator):
     """x [N,H,W,C] -> y [N,Ho,Wo,C].
 
-    The divisor is the number of pixels inside the image, or inside image and padding with count_include_pad.
+    The divisor is the number of pixels inside the image, or inside image and padding with count_include_pad. by_pixel:
+    software that averages floats adds pixel after pixel (ONNX, from version 19 of AveragePool); without, it may add up
+    the columns of the window first.
     """
 
     kernel: tuple[int, int]
@@ -156,6 +158,7 @@ class AveragePool2D(Operator):
     padding: Padding2D = Padding2D()
     count_include_pad: bool = False
     activation: Activation = NO_ACTIVATION
+    by_pixel: bool = False
 
 
 @dataclass(frozen=True)

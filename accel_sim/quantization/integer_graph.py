@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from accel_sim.ir import ElementType, FullyConnected, Graph, Node, Operator, QuantParams, Tensor
+from accel_sim.ir import AveragePool2D, ElementType, FullyConnected, Graph, Node, Operator, QuantParams, Tensor
 from accel_sim.quantization.activation_grids import affine_grid_of, grid_of
 from accel_sim.quantization.affine_grid import AffineGrid
 from accel_sim.quantization.layers import channel_axis, has_weights, weighted_nodes
@@ -19,6 +19,8 @@ from accel_sim.quantization.recipe_toml import recipe_text
 from accel_sim.quantization.weights import QuantizedWeights, linear_constants
 from accel_sim.transforms import deduplicate_constants
 from accel_sim.transforms.rewriting import Uses
+
+_CODE_BITS = 8
 
 
 def nearest_weights(graph: Graph, recipe: Recipe) -> dict[str, QuantizedWeights]:
@@ -55,8 +57,11 @@ class IntegerForm:
         graph = self.graph
         constants = dict(self._constants())
         activations = {t.name: _quantized(t, self.grids.get(t.name)) for t in graph.activations()}
+        wide = any(grid.bits > _CODE_BITS for grid in self.grids.values())
         nodes = [
-            replace(n, op=_by_rows(n.op), inputs=tuple(_name(constants, n, i) for i in range(len(n.inputs))))
+            replace(
+                n, op=_as_written(n.op, wide=wide), inputs=tuple(_name(constants, n, i) for i in range(len(n.inputs)))
+            )
             for n in graph.nodes
         ]
         tensors = activations | {t.name: t for t in constants.values()}
@@ -119,6 +124,8 @@ def _name(constants: Mapping[_Slot, Tensor], node: Node, index: int) -> str:
     return node.inputs[index] if made is None else made.name
 
 
-def _by_rows(op: Operator) -> Operator:
-    """As a file of the integer graph will hold its weights (`write_onnx`)."""
-    return replace(op, by_rows=True) if isinstance(op, FullyConnected) else op
+def _as_written(op: Operator, *, wide: bool) -> Operator:
+    """In the form that a file of the integer graph will have (`write_onnx`): 16 bits need a newer set of operators."""
+    if isinstance(op, FullyConnected):
+        return replace(op, by_rows=True)
+    return replace(op, by_pixel=wide) if isinstance(op, AveragePool2D) else op

@@ -18,6 +18,8 @@ from accel_sim.frontend.onnx.stand_ins import inputs_that_are_weights, stand_in
 
 _DAMAGED = "the file is truncated, damaged, or no ONNX model"
 _OLDEST_OPSET, _NEWEST_OPSET = 7, 23
+_SAME = {f"com.microsoft.{name}": name for name in ("QuantizeLinear", "DequantizeLinear")}
+"""ONNX Runtime's own, which take 16 bits before operator set 21; the same but for that."""
 _MAX_RANK = 8
 
 
@@ -179,6 +181,7 @@ class _Reader:
         for index, node in enumerate(self.graph.node):
             domain = _domain(node.domain)
             op_type = f"{domain}.{node.op_type}" if domain else node.op_type
+            op_type = _SAME.get(op_type, op_type)
             name = node.name or f"{node.op_type}_{index}"
             while name in taken:
                 name = f"{name}#{index}"

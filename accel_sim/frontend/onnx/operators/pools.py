@@ -7,6 +7,7 @@ from accel_sim.frontend.onnx.view import NodeFault, in_ranks
 from accel_sim.ir import AveragePool2D, GlobalAveragePool2D, MaxPool2D, Mean, Padding2D
 
 _BLOCK = 16  # channels that ONNX Runtime pools together (NCHWc, with AVX-512)
+_BY_PIXEL_OPSET = 19  # of AveragePool, whose windows may have gaps since
 
 
 def max_pool(op: Operation) -> None:
@@ -25,24 +26,34 @@ def global_max_pool(op: Operation) -> None:
 def average_pool(op: Operation) -> None:
     """AveragePool, QLinearAveragePool; over the whole image it is the global one, as in ONNX Runtime's arithmetic.
 
-    Between int8 and uint8 it is none of both but a float operator, which adds up 16 channels and multiples in another
-    order than the global one.
+    Between int8 and uint8, or of 16 bits, it is none of both but a float operator, which adds in another order than the
+    global one where it strides, where channels are 16 or a multiple, and from version 19 of the operator on.
     """
     window = read_window(op, pair(op, "kernel_shape"), pooling=True)
     whole = window.kernel == op.shape(0)[2:] and window.padding == Padding2D()
-    in_blocks = _changes_type(op) and op.shape(0)[1] % _BLOCK == 0
-    if whole and op.activation.is_identity and not in_blocks:
+    by_pixel = op.opset >= _BY_PIXEL_OPSET
+    otherwise = _is_left_in_float(op) and (by_pixel or op.shape(0)[1] % _BLOCK == 0 or window.strides != (1, 1))
+    if whole and op.activation.is_identity and not otherwise:
         global_average_pool(op)
         return
     if window.hangs_over and op.flag("count_include_pad") and not op.is_integer:
         raise NodeFault("ceil_mode, count_include_pad", "a float average counts no pixels behind the padding")
-    operator = AveragePool2D(window.kernel, window.strides, window.padding, op.flag("count_include_pad"), op.activation)
+    operator = AveragePool2D(
+        window.kernel,
+        window.strides,
+        window.padding,
+        op.flag("count_include_pad"),
+        op.activation,
+        by_pixel=by_pixel,
+    )
     op.emit(operator, [op.operand(0, CHANNELS_LAST)], (*op.shape(0)[:2], *window.output))
 
 
-def _changes_type(op: Operation) -> bool:
+def _is_left_in_float(op: Operation) -> bool:
     source, result = op.grid(0), op.result_grid()
-    return source is not None and result is not None and source.dtype != result.dtype
+    if source is None or result is None:
+        return False
+    return source.dtype != result.dtype or source.dtype.itemsize > 1
 
 
 def global_average_pool(op: Operation) -> None:
