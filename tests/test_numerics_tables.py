@@ -27,7 +27,7 @@ from accel_sim.ir import (
     Tanh,
 )
 from accel_sim.numerics import ONNXRUNTIME, PAPER, POWER_OF_TWO, PROFILES, TFLITE, UnsupportedByProfileError
-from accel_sim.numerics.rational_tanh import rational_tanh
+from accel_sim.numerics.rational_functions import rational_logistic, rational_tanh
 
 SLOPE = PReluSlope(-40, 2.0**-6, 8)  # -0.75
 FUNCTIONS = {
@@ -171,14 +171,15 @@ def test_what_is_no_table_is_refused():
         derive_table(TFLITE, HardSwish(), QuantParams.per_tensor(1.0), QuantParams.per_tensor(2.0**-9))
 
 
-def test_tanh_of_float32_is_onnx_runtimes_to_the_last_bit():
+@pytest.mark.parametrize(("operator", "function"), [("Tanh", rational_tanh), ("Sigmoid", rational_logistic)])
+def test_functions_of_float32_are_onnx_runtimes_to_the_last_bit(operator, function):
     runtime, onnx = pytest.importorskip("onnxruntime"), pytest.importorskip("onnx")
     value = onnx.helper.make_tensor_value_info
     graph = onnx.helper.make_graph(
-        [onnx.helper.make_node("Tanh", ["x"], ["y"])], "tanh", [value("x", 1, [None])], [value("y", 1, [None])]
+        [onnx.helper.make_node(operator, ["x"], ["y"])], operator, [value("x", 1, [None])], [value("y", 1, [None])]
     )
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
     session = runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     x = np.concatenate([np.random.default_rng(1).standard_normal(20_000) * 3, np.linspace(-20, 20, 401)])
     x = x.astype(np.float32)
-    np.testing.assert_array_equal(rational_tanh(x), session.run(None, {"x": x})[0])
+    np.testing.assert_array_equal(function(x), session.run(None, {"x": x})[0])

@@ -26,8 +26,8 @@ from accel_sim.ir import (
 )
 from accel_sim.numerics.floats import dequantize_float32, quantize_float32, round_half_away
 from accel_sim.numerics.profiles import Arithmetic, Profile
-from accel_sim.numerics.rational_tanh import rational_tanh
-from accel_sim.numerics.transcendental import exponential, hyperbolic_tangent, logistic
+from accel_sim.numerics.rational_functions import rational_logistic, rational_tanh
+from accel_sim.numerics.transcendental import exponential, hyperbolic_tangent
 
 _F = np.float32
 Float32s = NDArray[np.float32]
@@ -48,7 +48,7 @@ def float32_table(
 def _onnxruntime_function(v: Float32s, op: Operator, slope: PReluSlope | None) -> Float32s:
     match op:
         case Logistic():
-            return _logistic(v)
+            return rational_logistic(v)
         case Tanh():
             return rational_tanh(v)
     return real_function(v, op, slope)
@@ -98,11 +98,6 @@ def real_function(v: Float32s, op: Operator, slope: PReluSlope | None) -> Float3
 def _hard_sigmoid(v: Float32s, alpha: float, beta: float) -> Float32s:
     result: Float32s = np.minimum(np.maximum(v * _F(alpha) + _F(beta), _F(0)), _F(1))
     return result
-
-
-def _logistic(v: Float32s) -> Float32s:
-    """The logistic function rounded to float32."""
-    return np.array([float(logistic(Fraction(float(t)))) for t in v]).astype(_F)
 
 
 def _exp(v: Float32s) -> Float32s:
