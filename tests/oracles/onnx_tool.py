@@ -28,6 +28,12 @@ TYPES = (
     (QuantType.QUInt8, QuantType.QUInt8),
     (QuantType.QInt8, QuantType.QInt8),
 )
+WIDE = (
+    (QuantType.QInt16, QuantType.QInt8),
+    (QuantType.QUInt16, QuantType.QUInt8),
+    (QuantType.QUInt16, QuantType.QInt8),
+)
+"""ONNX Runtime computes these in float32; QOperator files have none."""
 
 
 @dataclass(frozen=True)
@@ -226,14 +232,19 @@ class _Samples(CalibrationDataReader):  # type: ignore[misc]  # the package has 
         return None if sample is None else {self._name: sample}
 
 
-def quantized(network: FloatNetwork, rng: np.random.Generator, directory: Path) -> tuple[bytes, str]:
-    """The tool's file, with random options, and these as text."""
+def quantized(
+    network: FloatNetwork, rng: np.random.Generator, directory: Path, *, wide: bool = False
+) -> tuple[bytes, str]:
+    """The tool's file, with random options, and these as text; `wide`: activations of 16 bits."""
     source, target = directory / "float.onnx", directory / "quantized.onnx"
     onnx.save(onnx.shape_inference.infer_shapes(network.model, strict_mode=True), source)
-    activations, weights = TYPES[int(rng.integers(len(TYPES)))]
-    form = (QuantFormat.QDQ, QuantFormat.QOperator)[int(rng.integers(2))]
+    types = WIDE if wide else TYPES
+    activations, weights = types[int(rng.integers(len(types)))]
+    form = QuantFormat.QDQ if wide else (QuantFormat.QDQ, QuantFormat.QOperator)[int(rng.integers(2))]
     per_channel, narrow = bool(rng.integers(2)), bool(rng.random() < 0.2)
     symmetric = {"ActivationSymmetric": bool(rng.random() < 0.3), "WeightSymmetric": bool(rng.random() < 0.8)}
+    if form is QuantFormat.QDQ:
+        symmetric["UseQDQContribOps"] = bool(rng.random() < 0.3)
     logging.disable(logging.WARNING)
     try:
         quantize_static(
