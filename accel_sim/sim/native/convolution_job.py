@@ -13,7 +13,7 @@ from accel_sim.program import Convolve, TransposeConvolve
 from accel_sim.sim.memory import Array
 from accel_sim.sim.multiply_accumulate import code_span
 from accel_sim.sim.native.epilogue import EpilogueChoice
-from accel_sim.sim.native.packed import pack_epilogue
+from accel_sim.sim.native.packed import line_epilogue, pack_epilogue
 from accel_sim.sim.native.step import OPERANDS, Source, target
 from accel_sim.sim.preparation import Context
 
@@ -75,7 +75,7 @@ class ConvolutionJob:
 
     def table(self, bias: Int64s, columns: int) -> Array:
         """The epilogue's parameters; `bias` as it is added, modulo 2^32 unless accumulators are wide."""
-        wrapped = bias.astype(np.uint64).astype(np.uint32).view(np.int32)
+        wrapped = (bias + self.epilogue.start).astype(np.uint64).astype(np.uint32).view(np.int32)
         return epilogue_table(self.epilogue.kind, bias if self.wide else wrapped, self.epilogue.values, columns)
 
     def packed(self) -> "ConvolutionJob":
@@ -83,11 +83,22 @@ class ConvolutionJob:
         command = self.command
         if command.output is None or self.size > 1:
             return self
-        most_code = max(map(abs, code_span(command.input.dtype, command.input_zero_point)))
-        most_weight = max(-int(self.weights.min()), int(self.weights.max()))
-        bound = prod(self.weights.shape[1:]) * most_code * most_weight + int(np.abs(self.bias).max())
-        found = pack_epilogue(command.output, command.output_to.dtype, bound)
+        low, high = self._span()
+        found = line_epilogue(command.output, command.output_to.dtype, low, high, prod(self.weights.shape[1:]))
+        if found is None:
+            found = pack_epilogue(command.output, command.output_to.dtype, int(max(-low.min(), high.max())))
         return self if found is None else replace(self, epilogue=found)
+
+    def _span(self) -> tuple[Int64s, Int64s]:
+        """The least and the largest accumulator of each output channel."""
+        flat = self.weights.reshape(self.channels, -1)
+        least, most = code_span(self.command.input.dtype, self.command.input_zero_point)
+        positive = np.maximum(flat, 0).sum(axis=1, dtype=np.int64)
+        negative = flat.sum(axis=1, dtype=np.int64) - positive
+        return (
+            self.bias + least * positive + most * negative,
+            self.bias + most * positive + least * negative,
+        )
 
     def folded_bias(self, *, flipped: bool) -> Int64s:
         """The bias less what the zero point adds to each sum; int8 codes may be flipped to be unsigned."""

@@ -30,10 +30,15 @@ WIDEST = 1 << 47
 
 @dataclass(frozen=True)
 class EpilogueChoice:
-    """Kind and parameters of an epilogue (`accel_kernels.native.tables.EPILOGUE_FIELDS`, `PACKED_FIELDS`)."""
+    """Kind and parameters of an epilogue (`accel_kernels.native.tables.EPILOGUE_FIELDS`, `PACKED_FIELDS`).
+
+    Attributes:
+        start: what biases have in addition to their own value, modulo 2^32: one for each column, or 0.
+    """
 
     kind: str
     values: Values
+    start: NDArray[np.int64] | int = 0
 
 
 @singledispatch

@@ -14,11 +14,35 @@ from accel_sim.numerics.requantization import (
     Rounding,
 )
 from accel_sim.sim.native.epilogue import EpilogueChoice, Values
+from accel_sim.sim.native.line import START, find_line
 from accel_sim.sim.native.step import CODES
 
 _MOST = 1 << 29
 _MOST_RIGHT = 20
 _SIGN = 1 << 31
+_LONGEST = 1024
+"""Products of a sum beside which it makes little difference how sums become codes."""
+
+
+def line_epilogue(
+    recipe: Requantization, dtype: str, low: NDArray[np.int64], high: NDArray[np.int64], reduction: int
+) -> EpilogueChoice | None:
+    """One multiply-add for each code (`line`); None where it is not proven for all columns, or hardly any gain.
+
+    Args:
+        recipe: of a layer.
+        dtype: of its codes.
+        low: the least accumulator of each column.
+        high: the largest.
+        reduction: products in each.
+    """
+    if tier().lanes != PACKED_COLUMNS or dtype not in CODES or reduction > _LONGEST:
+        return None
+    line = find_line(recipe, dtype, low, high)
+    if line is None:
+        return None
+    values: Values = {"scale": line.scale, "offset": line.offset}
+    return EpilogueChoice(f"line_{CODES[dtype]}", values, START + line.shift)
 
 
 def pack_epilogue(recipe: Requantization, dtype: str, bound: int) -> EpilogueChoice | None:

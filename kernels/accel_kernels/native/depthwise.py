@@ -16,7 +16,7 @@ from llvmlite import ir
 
 from accel_kernels._types import Int64
 from accel_kernels.native.emit import I8, I16, I32, Emitter, Value, intrinsic, vector
-from accel_kernels.native.endings import Ending, ending, hold_sums
+from accel_kernels.native.endings import Ending, ending
 from accel_kernels.native.epilogues import load_bias
 from accel_kernels.native.fields import field, inline, input_address, output_address
 from accel_kernels.native.memory import copy, load_int16, load_uint8, store_int8, store_int16, store_int64
@@ -68,7 +68,7 @@ class _Pixels:
 
         sums = e.loop(kh, [bias] * self._pixels, window_row)
         parameters = self._ending.load(e, table, table_stride, first)
-        self._ending.finish(e, hold_sums(e, sums, 1), e.number(self._pixels), parameters, out, out_bytes, valid)
+        self._ending.finish_sums(e, sums, parameters, out, out_bytes, valid)
 
     def _known_taps(
         self, e: Emitter, place: Value, resting: Value, weight_bytes: Value, tap_bytes: Value, sums: list[Value]

@@ -1,9 +1,12 @@
 """Ends of micro-kernels: accumulators of a block of rows and columns become codes in memory."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
-from accel_kernels.native.emit import I32, Emitter, Value, held_bytes, vector
+from accel_kernels.native.emit import I32, Emitter, Value, vector
 from accel_kernels.native.epilogues import EPILOGUES, load_columns, narrow
+from accel_kernels.native.held import HeldEnding
+from accel_kernels.native.line import LineEnding
 from accel_kernels.native.packed import PackedEnding
 from accel_kernels.native.tier import tier
 
@@ -21,7 +24,7 @@ class Ending(Protocol):
 
         Args:
             e: where.
-            held: address of the accumulators (`hold`), row after row of whole vectors.
+            held: address of the accumulators (`held.hold`), row after row of whole vectors.
             rows: how many, at least 1; a group of rows more may be read.
             parameters: from `load`.
             out: where the first row goes.
@@ -29,12 +32,18 @@ class Ending(Protocol):
             valid: columns that exist.
         """
 
+    def finish_sums(
+        self, e: Emitter, sums: Sequence[Value], parameters: Any, out: Value, out_bytes: Value, valid: Value
+    ) -> None:
+        """The same for accumulators in registers: row after row of whole vectors."""
 
-class _PlainEnding:
+
+class _PlainEnding(HeldEnding):
     """Each vector by itself, by an epilogue."""
 
     def __init__(self, kind: str, vectors: int, bits: int) -> None:
-        self._epilogue, self._vectors, self._bits, self._lanes = EPILOGUES[kind], vectors, bits, tier().lanes
+        super().__init__(vectors)
+        self._epilogue, self._bits, self._lanes = EPILOGUES[kind], bits, tier().lanes
 
     def load(self, e: Emitter, table: Value, stride: Value, first: Value) -> Any:
         """See `Ending`."""
@@ -71,21 +80,6 @@ class _PlainEnding:
 
 def ending(kind: str, vectors: int, bits: int) -> Ending:
     """The ending of a kind of epilogue, for rows of so many vectors."""
+    if kind.startswith("line_"):
+        return LineEnding(kind, vectors)
     return PackedEnding(kind, vectors) if kind.startswith("packed_") else _PlainEnding(kind, vectors, bits)
-
-
-_MOST_ROWS = 4  # that are read at once
-
-
-def hold(e: Emitter, rows: int, vectors: int) -> Value:
-    """The address of memory for the accumulators of a block."""
-    return held_bytes(e, max(rows, _MOST_ROWS) * vectors * tier().lanes * 4)
-
-
-def hold_sums(e: Emitter, sums: list[Value], vectors: int) -> Value:
-    """Accumulators, row after row of `vectors` vectors, put where `Ending.finish` reads them."""
-    width = 4 * tier().lanes
-    held = hold(e, len(sums) // vectors, vectors)
-    for index, value in enumerate(sums):
-        e.store(value, e.add(held, index * width), width)
-    return held

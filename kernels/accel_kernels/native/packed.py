@@ -25,6 +25,7 @@ from typing import Any
 from llvmlite import ir
 
 from accel_kernels.native.emit import F32, F64, I1, I8, I16, I32, Emitter, Value, vector
+from accel_kernels.native.held import HeldEnding
 from accel_kernels.native.tables import PACKED_COLUMNS, PACKED_FIELDS
 
 LANES = PACKED_COLUMNS
@@ -36,7 +37,7 @@ _ROUND_DOWN, _ROUND_AS_SET = 9, 4
 _ELEMENTS = {"i32": I32, "f32": F32}
 
 
-class PackedEnding:
+class PackedEnding(HeldEnding):
     """As `endings.Ending`.
 
     Args:
@@ -45,8 +46,9 @@ class PackedEnding:
     """
 
     def __init__(self, kind: str, vectors: int) -> None:
+        super().__init__(vectors)
         self._kind, codes = kind.rsplit("_", 1)
-        self._signed, self._vectors = codes == "s8", vectors
+        self._signed = codes == "s8"
         self._limits = (-128, 127) if self._signed else (0, 255)
         self._rows = _GROUP // vectors
 

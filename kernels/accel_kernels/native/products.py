@@ -17,7 +17,7 @@ from typing import Any
 from llvmlite import ir
 
 from accel_kernels.native.emit import I16, I32, Emitter, Value, intrinsic, vector
-from accel_kernels.native.endings import Ending, ending, hold_sums
+from accel_kernels.native.endings import Ending, ending
 from accel_kernels.native.epilogues import load_bias
 from accel_kernels.native.tier import Tier, tier
 
@@ -74,8 +74,7 @@ class _Block:
 
         sums = e.loop(groups, biases * self._rows, body)
         parameters = self._ending.load(e, table, table_stride, first)
-        held = hold_sums(e, sums, self._vectors)
-        self._ending.finish(e, held, e.number(self._rows), parameters, out, out_bytes, valid)
+        self._ending.finish_sums(e, sums, parameters, out, out_bytes, valid)
 
     def _accumulate(self, e: Emitter, sums: Value, group: Value, weights: Value) -> Value:
         if self._operands != "s16":

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_kernels.native.packing import aligned_bytes
+from accel_kernels.native.tier import permutes_bytes
 
 EPILOGUE_FIELDS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "raw": (),
@@ -49,8 +50,9 @@ PACKED_FIELDS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("right", "i32"),
         *_LIMITS,
     ),
+    "line": (("order", "i32"), ("scale", "f32"), ("offset", "f32")),
 }
-"""The same for `packed`; "order" puts the quarters of vectors, as packs leave them, one after the other."""
+"""The same for `packed` and `line`; "order" brings codes, as packs leave them in quarters of vectors, into order."""
 
 _OPERAND = (
     ("zero", "i32"),
@@ -115,10 +117,18 @@ def epilogue_table(
     for row, (name, element) in enumerate(fields):
         numbers = table[row].view(bias.dtype if name == "bias" else _DTYPES[element])
         if name == "order":
-            numbers[:PACKED_COLUMNS] = np.arange(PACKED_COLUMNS).reshape(4, -1).T.reshape(-1)
+            numbers[:PACKED_COLUMNS] = _order(kind)
         else:
             numbers[: len(bias)] = bias if name == "bias" else values[name]
     return table
+
+
+def _order(kind: str) -> NDArray[np.int32]:
+    """Of words of 4 bytes; of the lower bytes of pairs, twice, where `line` permutes bytes."""
+    if not kind.startswith("line") or not permutes_bytes():
+        return np.arange(PACKED_COLUMNS, dtype=np.int32).reshape(4, -1).T.reshape(-1)
+    lower = np.arange(0, 4 * PACKED_COLUMNS, 2, dtype=np.uint8).reshape(4, 2, -1).transpose(1, 0, 2).reshape(-1)
+    return np.tile(lower, 2).view(np.int32)
 
 
 def _fields(kind: str) -> tuple[tuple[str, str], ...]:

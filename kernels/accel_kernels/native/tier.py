@@ -99,6 +99,12 @@ def tier() -> Tier:
 
 
 @cache
+def permutes_bytes() -> bool:
+    """Whether there is an instruction that permutes the bytes of a register of 512 bits (AVX512-VBMI)."""
+    return "+avx512vbmi" in target()[1].split(",")
+
+
+@cache
 def tiles_allowed() -> bool:
     """Ask Linux for the tile registers, for all threads of this process; whether they may be used."""
     if sys.platform != "linux":

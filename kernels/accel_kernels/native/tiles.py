@@ -13,8 +13,9 @@ from llvmlite import ir
 
 from accel_kernels._types import Int64
 from accel_kernels.native.emit import I8, I16, Emitter, Value, intrinsic, vector
-from accel_kernels.native.endings import Ending, ending, hold
+from accel_kernels.native.endings import Ending, ending
 from accel_kernels.native.fields import inline
+from accel_kernels.native.held import hold
 from accel_kernels.native.tier import TILE_BYTES, TILE_ROWS
 
 _LANES = TILE_BYTES // 4
