@@ -1,12 +1,18 @@
 """Several threads that share the work of each step: the same bytes, and no more threads than help."""
 
+import threading
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from one_command import HARDWARE
 from test_machine_run import images, small_network
 
 from accel_sim.sim.machine import Machine
+from accel_sim.sim.native import runner
+from accel_sim.sim.native.helpers import Helpers
 from accel_sim.sim.native.runner import Sharing
+from accel_sim.sim.prepared import prepared
 from accel_sim.sim.result import Level
 
 _QUICK, _SLOW = 0.5, 2.0  # seconds that a shared run takes, where one thread takes one
@@ -53,3 +59,44 @@ def test_work_is_shared_again_when_cores_are_free_again() -> None:
     shared_runs(sharing, [_SLOW] * 200)
     chosen = shared_runs(sharing, [_QUICK] * 1000)
     assert all(chosen[-100:])
+
+
+def test_a_helper_does_what_is_offered_and_not_what_is_withdrawn() -> None:
+    helpers, begun, going_on, done = Helpers(1), threading.Event(), threading.Event(), threading.Event()
+    calls: list[str] = []
+
+    def first() -> None:
+        begun.set()
+        going_on.wait()
+
+    helpers.offer(first)
+    assert begun.wait(60)
+    helpers.offer(lambda: calls.append("withdrawn")).clear()  # while the helper is busy
+    helpers.offer(lambda: calls.append("offered"))
+    helpers.offer(done.set)
+    going_on.set()
+    assert done.wait(60)
+    assert calls == ["offered"]
+
+
+def test_helpers_that_come_late_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their shares are done by then, and the memory that they were for is in use again."""
+    late: list[Callable[[], None]] = []
+
+    class Late:
+        def offer(self, work: Callable[[], None]) -> list[Callable[[], None]]:
+            late.append(work)
+            return []
+
+    monkeypatch.setattr(runner, "helpers", lambda count: Late())
+    program, machine = small_network(), Machine(HARDWARE)
+    for _ in range(6):
+        machine.run(program, {"in": images(1)}, Level.FUNCTIONAL, threads=3)
+    (worker,) = prepared(program, HARDWARE, Level.FUNCTIONAL).idle[3]
+    result = worker.memory.port(program.outputs[0].operand)
+    assert result.any()
+    result[...] = 0
+    for work in late:
+        work()
+    assert len(late) >= 4
+    assert not result.any()

@@ -30,6 +30,8 @@ from accel_sim.sim.requantizers import fixed_point_table, is_per_channel
 
 _MOST_LEFT = 31
 _MOST_IN_FLOAT = 1 << 21
+_SHARED_ELEMENTS = 1 << 14
+"""Of a share, at least, where a thread has several."""
 _MANTISSA = 53
 
 
@@ -59,7 +61,7 @@ def lower_elementwise(command: Elementwise, context: Context) -> NativeStep | No
     operands = types[0] if len(set(types)) == 1 else ".".join(map(str, types))
     name = f"elementwise:{found.form}:{operands}:{found.epilogue}"
     if a.size == b.size == y.size:
-        return NativeStep(name, values, 0, kept)
+        return NativeStep(name, {**values, Field.SHARES: y.size // _SHARED_ELEMENTS}, 0, kept)
     rows = _spread(a, b, y)
     starts = pinned(rows.starts)
     spread = {Field.SIZE: rows.length, Field.IMAGES: len(rows.starts), Field.EXTRA: starts.ctypes.data}

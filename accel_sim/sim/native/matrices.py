@@ -19,6 +19,8 @@ from accel_sim.sim.structured import StructureEngine
 
 _PANEL_BYTES = 1 << 19
 _TILED_ROWS = 2 * TILE_ROWS
+_SHARED_ROWS, _SHARED_LINES = 192, 14
+"""Of a share, at least, where a thread has several: blocks are whole, few lines are read twice."""
 
 
 @lowers(Convolve)
@@ -74,6 +76,7 @@ def _dense(job: ConvolutionJob) -> NativeStep:
         Field.PANEL_ROWS: rows,
         Field.DIRECT: 1 if direct else 2 if copied else 0,
         Field.GROUPS: groups,
+        Field.SHARES: pixels // _SHARED_ROWS,
     }
     operands = f"s16t{'w' if job.wide else ''}" if splits else job.operands
     name = f"convolve:{operands}:{job.epilogue.kind}:{job.bits}"
@@ -110,6 +113,7 @@ def _depthwise(job: ConvolutionJob) -> NativeStep:
         Field.PANEL_STRIDE: line,
         Field.EXTRA: job.channels // command.groups,
         Field.EXTRA_2: width,
+        Field.SHARES: prod(command.output_to.shape[:2]) // _SHARED_LINES,
     }
     shape = shape_of(window.kernel[1], window.strides[1], window.dilations[1])
     name = f"depthwise:{job.codes}:{job.epilogue.kind}:{job.bits}:{shape}"

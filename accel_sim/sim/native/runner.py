@@ -2,8 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -11,12 +10,12 @@ from numpy.typing import NDArray
 
 from accel_kernels.count_structure import COUNTS
 from accel_kernels.native import compiled, objects
-from accel_kernels.native.tables import FIELDS, Field
+from accel_kernels.native.tables import FIELDS, INTERPRETER_ARGUMENTS, MOST_SHARES, Field
 from accel_kernels.native.tier import tier
 from accel_sim.sim.memory import Memory, aligned, aligned_size
+from accel_sim.sim.native.helpers import helpers
 from accel_sim.sim.native.step import NativeStep
 
-_ARGUMENTS = 12
 _SLACK = 256  # copies in whole vectors end before the records
 _RECORD_BYTES = 16 * tier().lanes
 _LIMITS = np.iinfo(np.int64)
@@ -134,12 +133,10 @@ class NativeRunner:
     def __init__(self, program: NativeProgram, memory: Memory, threads: int) -> None:
         self._program, self._arena = program, memory.arena
         self._scratch = [aligned(program.scratch) for _ in range(threads)]
-        self._progress = np.zeros(1 + threads * len(program.addresses), np.int64)
         self._run = _interpreter()
         self.reset()
         self._tables = (program.addresses.ctypes.data, program.rows.ctypes.data, program.rows.strides[0])
         self._places = [scratch.ctypes.data for scratch in self._scratch]
-        self._finished = self._progress.ctypes.data
 
     def reset(self) -> None:
         """Make all records empty."""
@@ -172,44 +169,34 @@ class NativeRunner:
         """Commands first to last - 1, all of them native."""
         sharing = self._program.sharing
         if len(self._scratch) == 1:
-            self._part(first, last, 0, 1)
+            self._alone(first, last)
             return
         start, shared = time.perf_counter(), sharing.together()
         if shared:
             self._together(first, last)
         else:
-            self._part(first, last, 0, 1)
+            self._alone(first, last)
         sharing.record(time.perf_counter() - start, shared=shared)
 
     def _together(self, first: int, last: int) -> None:
-        parts = len(self._scratch)
-        self._progress[:] = 0
-        others = [_threads(parts - 1).submit(self._part, first, last, part, parts) for part in range(1, parts)]
-        self._part(first, last, 0, parts)
-        for other in others:
-            if not other.cancel():
-                other.result()
+        parts = len(self._places)
+        states = np.zeros(
+            (parts, last - first, MOST_SHARES), np.int64
+        )  # a helper that is late may still hold older ones
+        crew = helpers(parts - 1)
+        offers = [crew.offer(partial(self._part, first, last, part, states)) for part in range(1, parts)]
+        self._part(first, last, 0, states)
+        for offer in offers:
+            offer.clear()
 
-    def _part(self, first: int, last: int, part: int, parts: int) -> None:
-        self._run(
-            *self._tables,
-            first,
-            last,
-            self._arena,
-            0,
-            self._places[part],
-            part,
-            parts,
-            self._finished + 8,
-            self._finished,
-        )
+    def _alone(self, first: int, last: int) -> None:
+        self._run(*self._tables, first, last, self._arena, 0, self._places[0], 0, 1, 0)
+
+    def _part(self, first: int, last: int, part: int, states: NDArray[np.int64]) -> None:
+        place = self._places[part]
+        self._run(*self._tables, first, last, self._arena, 0, place, part, len(states), states.ctypes.data)
 
 
 @cache
 def _interpreter() -> Any:
-    return objects.function("interpreter", _ARGUMENTS)
-
-
-@cache
-def _threads(count: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(count, thread_name_prefix="accel_sim")
+    return objects.function("interpreter", INTERPRETER_ARGUMENTS)

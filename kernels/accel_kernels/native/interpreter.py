@@ -1,13 +1,16 @@
 """The interpreter: runs a list of steps, alone or as one of several threads that share the work of each step.
 
-    run(addresses, rows, row_bytes, first, last, arena, constants, scratch, part, parts, claims, finished)
+    run(addresses, rows, row_bytes, first, last, arena, constants, scratch, part, parts, states)
 
-Step i is the code at addresses[i], called with its row of arguments. With several parts, a step has as many shares.
-Each thread does its own share, which its caches know best, unless another one has claimed it, and then what nobody has
-claimed: a thread that the system has not let run yet, or not lately, is not waited for. The next step begins when all
-shares are finished. `claims` is the address of int64[last - first, parts], `finished` of an int64, all 0 at the
-beginning. Waiting spins for a while, which is what a few microseconds between equal shares need, and then yields the
-processor, so that threads that have to share a core do not hold each other up for longer than the system's own
+Step i is the code at addresses[i], called with its row of arguments. With several parts, a step has a share for each,
+or some shares for each where SHARES says that there is enough work. Each thread does its own shares, which its caches
+know best, unless another one has claimed them, and then what nobody has claimed, the last ones first: a thread that the
+system has not let run yet, or not lately, is not waited for. The next step begins when all shares are finished.
+
+`states` is the address of int64[parts, last - first, MOST_SHARES], all 0 at the beginning: of each share of each
+thread, whether it is claimed (1) or finished (2). A thread's own lie together, so that others' claims do not take them
+from its caches. Waiting spins for a while, which is what a few microseconds between equal shares need, and then yields
+the processor, so that threads that have to share a core do not hold each other up for longer than the system's own
 scheduling does.
 """
 
@@ -17,11 +20,13 @@ from llvmlite import ir
 
 from accel_kernels._types import Int64
 from accel_kernels.native.emit import I32, I64, Emitter, Value, intrinsic
-from accel_kernels.native.fields import inline
+from accel_kernels.native.fields import field, inline
 from accel_kernels.native.memory import load_int64
+from accel_kernels.native.tables import MOST_SHARES, Field
 
 _SPINS = 4000
 _STEP_ARGUMENTS = 6
+_CLAIMED, _FINISHED = 1, 2
 
 
 def _emit_call(e: Emitter, arguments: Sequence[Value]) -> None:
@@ -30,11 +35,13 @@ def _emit_call(e: Emitter, arguments: Sequence[Value]) -> None:
 
 
 def _emit_finish(e: Emitter, arguments: Sequence[Value]) -> None:
-    e.builder.atomic_rmw("add", _pointer(e, arguments[0]), e.number(1), "acq_rel")
+    e.builder.store_atomic(e.number(_FINISHED), _pointer(e, arguments[0]), "release", 8)
 
 
-def _emit_take(e: Emitter, arguments: Sequence[Value]) -> Value:
-    return e.builder.atomic_rmw("xchg", _pointer(e, arguments[0]), e.number(1), "acq_rel")
+def _emit_claim(e: Emitter, arguments: Sequence[Value]) -> Value:
+    place = _pointer(e, arguments[0])
+    found = e.builder.cmpxchg(place, e.number(0), e.number(_CLAIMED), "acq_rel", "acquire")
+    return e.builder.zext(e.builder.extract_value(found, 1), I64)
 
 
 def _emit_seen(e: Emitter, arguments: Sequence[Value]) -> Value:
@@ -57,20 +64,23 @@ def _emit_yield(e: Emitter, arguments: Sequence[Value]) -> None:
 _call = intrinsic(1 + _STEP_ARGUMENTS, _emit_call)
 """Call the step at an address."""
 _finish = intrinsic(1, _emit_finish)
-"""Add one to the counter at an address, after everything written before."""
-_take = intrinsic(1, _emit_take)
-"""Claim what an address stands for: 0 for the first thread that asks, 1 for all others."""
+"""Say that the share whose state lies at an address is finished, after everything written before."""
+_claim = intrinsic(1, _emit_claim)
+"""Claim it: 1 for the first thread that asks, 0 for all others."""
 _seen = intrinsic(1, _emit_seen)
-"""The counter at an address, before everything read after."""
+"""Its state, before everything read after."""
 _pause, _yield = intrinsic(0, _emit_pause), intrinsic(0, _emit_yield)
 
 
 @inline
-def _wait(counter: Int64, wanted: Int64) -> None:
-    spins = 0
-    while _seen(counter) < wanted:
-        spins += 1
-        if spins < _SPINS:
+def _wait(states: Int64, shares: Int64) -> None:
+    """For all shares of one thread."""
+    spins, share = 0, 0
+    while share < shares:
+        if _seen(states + 8 * share) == _FINISHED:
+            share += 1
+        elif spins < _SPINS:
+            spins += 1
             _pause()
         else:
             _yield()
@@ -90,21 +100,26 @@ def build(variant: str) -> Callable[..., None]:
         scratch: Int64,
         part: Int64,
         parts: Int64,
-        claims: Int64,
-        finished: Int64,
+        states: Int64,
     ) -> None:
+        owner_bytes = 8 * MOST_SHARES * (last - first)
         for index in range(first, last):
             entry, row = load_int64(addresses + 8 * index), rows + index * row_bytes
             if parts == 1:
                 _call(entry, row, arena, constants, scratch, 0, 1)
             else:
-                step = index - first
+                each = max(min(field(row, Field.SHARES) // parts, MOST_SHARES), 1)
+                place = states + 8 * MOST_SHARES * (index - first)
                 for i in range(parts):
-                    share = (part + i) % parts
-                    claim = claims + 8 * (step * parts + share)
-                    if _seen(claim) == 0 and _take(claim) == 0:
-                        _call(entry, row, arena, constants, scratch, share, parts)
-                        _finish(finished)
-                _wait(finished, (step + 1) * parts)
+                    owner = (part + i) % parts
+                    own = place + owner * owner_bytes
+                    for j in range(each):
+                        share = j if i == 0 else each - 1 - j
+                        state = own + 8 * share
+                        if _seen(state) == 0 and _claim(state):
+                            _call(entry, row, arena, constants, scratch, owner * each + share, parts * each)
+                            _finish(state)
+                for i in range(1, parts):
+                    _wait(place + (part + i) % parts * owner_bytes, each)
 
     return run

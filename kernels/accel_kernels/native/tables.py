@@ -189,6 +189,10 @@ class Field(IntEnum):
     EXTRA_2 = auto()
     EXTRA_3 = auto()
     RECORD = auto()
+    SHARES = auto()
 
 
 FIELDS = len(Field)
+INTERPRETER_ARGUMENTS = 11
+MOST_SHARES = 4
+"""Of a step, for each of the threads that share it."""
