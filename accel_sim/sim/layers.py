@@ -7,7 +7,7 @@ from accel_sim.program import Command, Convolve, MatrixMultiply, TransposeConvol
 from accel_sim.program.geometry import multiply_accumulates
 from accel_sim.sim.preparation import Record
 from accel_sim.sim.result import LayerResult
-from accel_sim.sim.timing.commands import CommandTiming
+from accel_sim.sim.timing.types import CommandTiming
 
 
 @dataclass(frozen=True)

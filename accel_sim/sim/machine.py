@@ -4,7 +4,6 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 
 from accel_sim.errors import Fault, ProgramError
@@ -17,7 +16,7 @@ from accel_sim.sim.observers import Keeper, Observer
 from accel_sim.sim.prepared import PreparedProgram, Tally, Worker, merged_record, merged_tally, prepared
 from accel_sim.sim.result import LayerResult, Level, RunResult
 from accel_sim.sim.samples import Samples, check_inputs, empty_outputs, place, to_file
-from accel_sim.sim.timing.commands import CommandTiming
+from accel_sim.sim.timing.types import CommandTiming
 
 Progress = Callable[[int, int], None]
 """(samples done, samples in all) -> None."""
@@ -201,6 +200,8 @@ def _run_all(job: _Job, ready: PreparedProgram, threads: int, progress: Progress
 
 def _run_on_threads(job: _Job, workers: Sequence[Worker], progress: Progress | None) -> None:
     """Samples in order to whichever worker is free; the first error stops the run."""
+    from concurrent.futures import ThreadPoolExecutor, as_completed  # which takes 5 ms to import
+
     count = job.samples.count
     free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
     for worker in workers:

@@ -26,7 +26,7 @@ from accel_sim.sim.native.step import NativeStep, lower
 from accel_sim.sim.preparation import Context, Operation, Record, Run, prepare
 from accel_sim.sim.result import LayerResult, Level
 from accel_sim.sim.structured import RECORD, counts_of
-from accel_sim.sim.timing.commands import CommandTiming, time_program
+from accel_sim.sim.timing.types import CommandTiming
 
 EXECUTORS = (
     convolution,
@@ -264,8 +264,14 @@ def _prepare(
     compiled = NativeProgram(steps, len(operations)) if steps else None
     plain = [CommandReport(command, None, None) for command in program.commands]
     layers = () if level.timed else layer_results(plain, hardware.grid.size)
-    timings = time_program(program, hardware) if level.timed else ()
+    timings = _timings(program, hardware) if level.timed else ()
     return PreparedProgram(tuple(operations), compiled, region, program.activation_bytes, layers, timings)
+
+
+def _timings(program: Program, hardware: AcceleratorConfig) -> tuple[CommandTiming, ...]:
+    from accel_sim.sim.timing.commands import time_program  # which the functional level does without
+
+    return time_program(program, hardware)
 
 
 def _preparer(level: Level) -> Callable[[Command, Context], Operation]:

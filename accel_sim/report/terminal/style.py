@@ -25,6 +25,7 @@ def to_string(renderable: RenderableType, *, width: int | None = None, color: bo
         color_system="standard" if color else None,
         legacy_windows=False,
         highlight=False,
+        emoji=False,  # names are shown as they are
     )
     console.print(renderable)
     lines = stream.getvalue().splitlines()

@@ -1,5 +1,6 @@
 """Threads that help another one with its work, if they come in time."""
 
+import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -41,3 +42,7 @@ class Helpers:
 def helpers(count: int) -> Helpers:
     """As many threads, started once."""
     return Helpers(count)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=helpers.cache_clear)  # threads stay with the parent
