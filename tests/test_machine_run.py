@@ -13,6 +13,7 @@ from accel_sim.ir import QuantParams
 from accel_sim.numerics.elementwise import BinaryKind, CodeExtremum
 from accel_sim.numerics.requantization import FloatRequantization
 from accel_sim.program import Command, Convolve, Elementwise, Operand, Port, Program, Region, Tiling, Window
+from accel_sim.sim.batch import run_samples
 from accel_sim.sim.machine import Machine
 from accel_sim.sim.result import Level
 
@@ -225,3 +226,20 @@ def test_everything_unsupported_is_told_before_work_begins() -> None:
         "Convolve of layer 'one': weights",
         "Convolve of layer 'two': weights",
     ]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_the_first_error_ends_a_batch(workers: int) -> None:
+    begun: list[int] = []
+
+    def run(sample: int, worker: int) -> None:
+        begun.append(sample)
+        if sample == 2:
+            raise ValueError("sample 2")
+
+    with pytest.raises(ValueError, match="sample 2"):
+        run_samples(run, range(workers), 1000)
+    assert 2 in begun
+    assert len(begun) <= 2 + workers
+    run_samples(lambda sample, worker: begun.append(sample), range(workers), 1000)
+    assert sorted(begun[-1000:]) == list(range(1000))

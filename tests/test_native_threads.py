@@ -8,9 +8,9 @@ import pytest
 from one_command import HARDWARE
 from test_machine_run import images, small_network
 
+from accel_sim.sim.helpers import Helpers, Offer
 from accel_sim.sim.machine import Machine
 from accel_sim.sim.native import runner
-from accel_sim.sim.native.helpers import Helpers
 from accel_sim.sim.native.runner import Sharing
 from accel_sim.sim.prepared import prepared
 from accel_sim.sim.result import Level
@@ -71,7 +71,7 @@ def test_a_helper_does_what_is_offered_and_not_what_is_withdrawn() -> None:
 
     helpers.offer(first)
     assert begun.wait(60)
-    helpers.offer(lambda: calls.append("withdrawn")).clear()  # while the helper is busy
+    helpers.offer(lambda: calls.append("withdrawn")).take()  # while the helper is busy
     helpers.offer(lambda: calls.append("offered"))
     helpers.offer(done.set)
     going_on.set()
@@ -84,11 +84,11 @@ def test_helpers_that_come_late_change_nothing(monkeypatch: pytest.MonkeyPatch) 
     late: list[Callable[[], None]] = []
 
     class Late:
-        def offer(self, work: Callable[[], None]) -> list[Callable[[], None]]:
+        def offer(self, work: Callable[[], None]) -> Offer:
             late.append(work)
-            return []
+            return Offer(work)
 
-    monkeypatch.setattr(runner, "helpers", lambda count: Late())
+    monkeypatch.setattr(runner, "helpers", lambda purpose, count: Late())
     program, machine = small_network(), Machine(HARDWARE)
     for _ in range(6):
         machine.run(program, {"in": images(1)}, Level.FUNCTIONAL, threads=3)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from accel_sim.numerics.accumulators import AccumulatorStructure
 from accel_sim.program import Command, Convolve, MatrixMultiply, Program, TransposeConvolve
-from accel_sim.sim.machine import Machine, Progress
+from accel_sim.sim.batch import Progress
+from accel_sim.sim.machine import Machine
 from accel_sim.sim.memory import Array
 
 Int64s = NDArray[np.int64]

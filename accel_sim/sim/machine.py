@@ -1,15 +1,14 @@
 """Machine: runs programs on an accelerator."""
 
 import os
-import queue
-import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from accel_sim.errors import Fault, ProgramError
 from accel_sim.hardware import AcceleratorConfig
 from accel_sim.numerics.accumulators import AccumulatorStructure
 from accel_sim.program import Program, written_by
+from accel_sim.sim.batch import Progress, run_samples
 from accel_sim.sim.layers import CommandReport, layer_results
 from accel_sim.sim.memory import Array
 from accel_sim.sim.observers import Keeper, Observer
@@ -17,9 +16,6 @@ from accel_sim.sim.prepared import PreparedProgram, Tally, Worker, merged_record
 from accel_sim.sim.result import LayerResult, Level, RunResult
 from accel_sim.sim.samples import Samples, check_inputs, empty_outputs, place, to_file
 from accel_sim.sim.timing.types import CommandTiming
-
-Progress = Callable[[int, int], None]
-"""(samples done, samples in all) -> None."""
 
 
 @dataclass(frozen=True)
@@ -188,42 +184,5 @@ def _run_all(job: _Job, ready: PreparedProgram, threads: int, progress: Progress
     count = job.samples.count
     each = max(threads // max(count, 1), 1)
     workers = [ready.take(each) for _ in range(min(threads, count))]
-    if len(workers) == 1:
-        for sample in range(count):
-            job.run_sample(sample, workers[0])
-            if progress:
-                progress(sample + 1, count)
-    else:
-        _run_on_threads(job, workers, progress)
+    run_samples(job.run_sample, workers, count, progress)
     return workers
-
-
-def _run_on_threads(job: _Job, workers: Sequence[Worker], progress: Progress | None) -> None:
-    """Samples in order to whichever worker is free; the first error stops the run."""
-    from concurrent.futures import ThreadPoolExecutor, as_completed  # which takes 5 ms to import
-
-    count = job.samples.count
-    free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
-    for worker in workers:
-        free.put(worker)
-    stopped = threading.Event()
-
-    def run(sample: int) -> None:
-        if stopped.is_set():
-            return
-        worker = free.get()
-        try:
-            job.run_sample(sample, worker)
-        finally:
-            free.put(worker)
-
-    with ThreadPoolExecutor(len(workers)) as pool:
-        try:
-            futures = [pool.submit(run, sample) for sample in range(count)]
-            for done, future in enumerate(as_completed(futures), 1):
-                future.result()
-                if progress:
-                    progress(done, count)
-        except BaseException:
-            stopped.set()  # what is still queued returns at once, so that the pool can end
-            raise

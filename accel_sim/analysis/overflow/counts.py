@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from accel_sim.analysis.provenance import Provenance
 from accel_sim.numerics.accumulators import AccumulatorStructure
 from accel_sim.program import Program
+from accel_sim.sim.batch import Progress
 from accel_sim.sim.counting import CommandCounts, CountedRun, count
-from accel_sim.sim.machine import Progress
 from accel_sim.sim.offences import Offence, first_offence
 
 Array = NDArray[np.generic]

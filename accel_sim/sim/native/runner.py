@@ -12,8 +12,8 @@ from accel_kernels.count_structure import COUNTS
 from accel_kernels.native import compiled, objects
 from accel_kernels.native.tables import FIELDS, INTERPRETER_ARGUMENTS, MOST_SHARES, Field
 from accel_kernels.native.tier import tier
+from accel_sim.sim.helpers import helpers
 from accel_sim.sim.memory import Memory, aligned, aligned_size
-from accel_sim.sim.native.helpers import helpers
 from accel_sim.sim.native.step import NativeStep
 
 _SLACK = 256  # copies in whole vectors end before the records
@@ -183,11 +183,11 @@ class NativeRunner:
         states = np.zeros(
             (parts, last - first, MOST_SHARES), np.int64
         )  # a helper that is late may still hold older ones
-        crew = helpers(parts - 1)
+        crew = helpers("steps", parts - 1)
         offers = [crew.offer(partial(self._part, first, last, part, states)) for part in range(1, parts)]
         self._part(first, last, 0, states)
         for offer in offers:
-            offer.clear()
+            offer.take()
 
     def _alone(self, first: int, last: int) -> None:
         self._run(*self._tables, first, last, self._arena, 0, self._places[0], 0, 1, 0)
