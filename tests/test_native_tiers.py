@@ -45,29 +45,31 @@ def test_a_few_convolutions(tier: Tier) -> None:
     assert compared.startswith("20 ")
 
 
+def run_tests(file: str, environment: dict[str, str]) -> None:
+    """The random layers of a file of tests pass in a process of its own."""
+    path = os.pathsep.join(map(str, (TESTS.parent, TESTS.parent / "kernels")))
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", str(TESTS / file), "-k", "layers"]
+    every = {**os.environ, "PYTHONPATH": path, **environment}
+    done = subprocess.run(command, capture_output=True, text=True, env=every, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed" in done.stdout
+    assert "skipped" not in done.stdout
+
+
 def test_lines_where_no_instruction_permutes_bytes() -> None:
     if not AVX512_VNNI.needs <= HOST:
         pytest.skip(f"this processor has no {AVX512_VNNI.name}")
     features = llvm.get_host_cpu_features()
     features.update({"avx512vbmi": False, "amx-int8": False})
-    path = os.pathsep.join(map(str, (TESTS.parent, TESTS.parent / "kernels")))
-    environment = {**os.environ, "PYTHONPATH": path, "NUMBA_CPU_NAME": "cascadelake"}
-    environment |= {"NUMBA_CPU_FEATURES": features.flatten(), "ACCEL_TEST_SHARE": "0.3"}
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:xdist",
-        str(TESTS / "test_native_line.py"),
-        "-k",
-        "layers",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert " passed" in done.stdout
-    assert "skipped" not in done.stdout
+    chosen = {"NUMBA_CPU_NAME": "cascadelake", "NUMBA_CPU_FEATURES": features.flatten()}
+    run_tests("test_native_line.py", {**chosen, "ACCEL_TEST_SHARE": "0.3"})
+
+
+@pytest.mark.parametrize("tier", [AVX2, PORTABLE], ids=lambda tier: tier.name)
+def test_overflow_is_counted_alike(tier: Tier) -> None:
+    if not tier.needs <= HOST:
+        pytest.skip(f"this processor has no {tier.name}")
+    run_tests("test_native_counting.py", {"NUMBA_CPU_NAME": NAMES[tier], "ACCEL_TEST_SHARE": "0.2"})
 
 
 @pytest.mark.slow

@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accel_kernels import panels
-from accel_kernels.lanes import new_record
-from accel_sim.numerics.accumulators import AccumulatorStructure, Event, accumulate
+from accel_kernels.count_structure import ABSENT
+from accel_sim.numerics.accumulators import AccumulatorStructure, Event, Stage, accumulate
 from accel_sim.program import Convolve, MatrixMultiply, Program, TransposeConvolve
 from accel_sim.sim.convolution import convolution_engine, relative_weights, start_bias
 from accel_sim.sim.geometry import window_geometry
@@ -20,10 +21,13 @@ from accel_sim.sim.preparation import Context
 from accel_sim.sim.prepared import prepared
 from accel_sim.sim.result import Level
 from accel_sim.sim.samples import check_inputs
-from accel_sim.sim.structured import RECORD, Engine, StructureEngine, counts_of
+from accel_sim.sim.structured import Engine, StructureEngine
 
 Int64s = NDArray[np.int64]
+Exact = NDArray[Any]  # int64 where sums are known to fit, else Python integers
 Position = tuple[int, ...]
+_AT_ONCE = 1 << 20
+"""Products of a block of positions."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +59,14 @@ class Offence:
 
 @dataclass(frozen=True)
 class _Sums:
-    """Dot products that read the same inputs.
+    """Dot products of some positions, one after the other, with the same weights.
 
     Attributes:
-        position: of the output. inputs: [K], relative. weights: [N, K], relative. bias: int64 [N].
+        positions: of the outputs. inputs: [positions, K], relative. weights: [N, K], relative. bias: int64 [N].
         column: channel of the first. engine: how they are added.
     """
 
-    position: Position
+    positions: tuple[Position, ...]
     inputs: Int64s
     weights: Int64s
     bias: Int64s
@@ -88,42 +92,81 @@ def first_offence(
     worker.execute(0, index)
     context = Context(ready.constants, program.hardware, Level.FUNCTIONAL, structure)
     command = program.commands[index]
-    found: list[Offence] = []
+    found: list[tuple[Position, int, _Sums, int]] = []
     for sums in _all_sums(command, context, worker.memory):
-        if found and found[0].position != sums.position:
+        if found and found[0][0] < sums.positions[0]:
             break
-        channel = _first_channel(sums)
-        if channel is not None:
-            found.append(_offence(sums, channel, sample))
+        first = _first(sums)
+        if first is not None:
+            row, channel = first
+            found.append((sums.positions[row], sums.column + channel, sums, row))
     ready.give_back([worker])
-    return min(found, key=lambda offence: offence.channel)
+    _, channel, sums, row = min(found, key=lambda offence: offence[:2])
+    return _offence(sums, row, channel - sums.column, sample)
 
 
-def _first_channel(sums: _Sums) -> int | None:
-    """The first of the sums with an event, by the kernel."""
-    engine, size = sums.engine, len(sums.bias)
-    record = new_record(3 * engine.counted)
-    values = np.zeros((1, engine.counted), engine.accumulator.dtype)
-    panel = sums.inputs.astype(np.int32)[np.newaxis]
-    engine.multiply(panel, 1, engine.pack(sums.weights), sums.bias, sums.column, values, record)
-    events = counts_of(record)[0, sums.column : sums.column + size]
-    assert len(record) > RECORD
-    return int(np.argmax(events > 0)) if events.any() else None
+def _first(sums: _Sums) -> tuple[int, int] | None:
+    """(position, channel) of the first of the sums with an event.
+
+    Until there is one, every stage holds exact sums: there is one where exact sums leave the stage that they are in.
+    """
+    engine, stages = sums.engine, sums.engine.structure.stages
+    inputs, weights, bias = _operands(sums)
+    order, zeros = engine.order(), engine.zeros[sums.column : sums.column + len(bias)]
+    raw, codes = inputs + engine.offset, weights + zeros[:, np.newaxis]
+    values = raw[:, np.newaxis, order] * codes[:, order]
+    values[..., order == ABSENT] = 0
+    starts = bias + inputs @ weights.T - values.sum(axis=-1)
+    if engine.products_per_term > 1:
+        values = _groups(values, engine.products_per_term).sum(axis=-1)
+    left = np.zeros(starts.shape, bool)
+    for stage in stages[:-1]:
+        partial = np.cumsum(_groups(values, stage.terms or 1), axis=-1)
+        left |= _leave(stage, partial).any(axis=(-2, -1))
+        values = partial[..., -1]
+    whole = np.cumsum(np.concatenate([starts[..., np.newaxis], values], axis=-1), axis=-1)
+    left |= _leave(stages[-1], whole).any(axis=-1)
+    places = np.argwhere(left)
+    return (int(places[0][0]), int(places[0][1])) if len(places) else None
 
 
-def _offence(sums: _Sums, channel: int, sample: int) -> Offence:
+def _operands(sums: _Sums) -> tuple[Exact, Exact, Exact]:
+    """Inputs, weights and bias in integers that hold every sum."""
+    most = [max(1, *(abs(int(v)) for v in (a.min(initial=0), a.max(initial=0)))) for a in (sums.inputs, sums.weights)]
+    codes = abs(sums.engine.offset), int(np.abs(sums.engine.zeros).max(initial=0))
+    terms = 2 * sums.inputs.shape[1] * (most[0] + codes[0]) * (most[1] + codes[1])
+    fits = terms + max(abs(int(b)) for b in sums.bias) < 1 << 62
+    kind = np.int64 if fits else object
+    return sums.inputs.astype(kind), sums.weights.astype(kind), sums.bias.astype(kind)
+
+
+def _groups(values: Exact, each: int) -> Exact:
+    """[..., T] as [..., groups, each], with zeros at the end."""
+    behind = -values.shape[-1] % each
+    padded = np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, behind)])
+    return padded.reshape(*values.shape[:-1], -1, each)
+
+
+def _leave(stage: Stage, sums: Exact) -> NDArray[np.bool_]:
+    """Where sums do not fit a stage."""
+    return np.asarray((sums < stage.low) | (sums > stage.high), bool)
+
+
+def _offence(sums: _Sums, row: int, channel: int, sample: int) -> Offence:
     """By the specification, in plain integers."""
     engine, number = sums.engine, sums.column + channel
     zero = int(engine.zeros[number])
-    inputs = [int(x) + engine.offset for x in sums.inputs]
+    inputs = [int(x) + engine.offset for x in sums.inputs[row]]
     weights = [int(w) + zero for w in sums.weights[channel]]
     products = [x * w for x, w in zip(inputs, weights, strict=True)]
-    exact = int(sums.bias[channel]) + int(sums.inputs @ sums.weights[channel])
+    exact = int(sums.bias[channel]) + sum(
+        int(x) * int(w) for x, w in zip(sums.inputs[row], sums.weights[channel], strict=True)
+    )
     event = accumulate(engine.structure, exact - sum(products), products, engine.tree).events[0]
     terms = _terms(engine, len(products), event)
     operands = tuple((inputs[k], weights[k]) for k in terms)
     held = event.before, event.term, event.exact, event.after
-    return Offence(sample, sums.position, number, event.step, event.stage, *held, operands)
+    return Offence(sample, sums.positions[row], number, event.step, event.stage, *held, operands)
 
 
 def _terms(engine: StructureEngine, depth: int, event: Event) -> list[int]:
@@ -162,7 +205,7 @@ def _of_product(command: MatrixMultiply, context: Context, memory: Memory) -> It
     zeros, bias = np.array(command.b_zero_point, np.int64).reshape(-1, 1), np.zeros(shape[-1], np.int64)
     for position in np.ndindex(shape[:-1]):
         inputs = left[position].astype(np.int64) - command.a_zero_point
-        yield _Sums(position, inputs, right[position[:-1]].astype(np.int64) - zeros, bias, 0, engine)
+        yield _Sums((position,), inputs[np.newaxis], right[position[:-1]].astype(np.int64) - zeros, bias, 0, engine)
 
 
 def _of_convolution(command: Convolve, context: Context, memory: Memory) -> Iterator[_Sums]:
@@ -170,11 +213,12 @@ def _of_convolution(command: Convolve, context: Context, memory: Memory) -> Iter
     channels = len(weights)
     flat, bias = weights.reshape(channels, -1), start_bias(command, context, channels)
     engine = _structured(convolution_engine(command, context, flat, bias))
-    for pixel, group, row in _rows(command, memory, panels.gather_panel, flat.shape[1]):
-        size = channels // command.groups
+    size = channels // command.groups
+    at_once = max(_AT_ONCE // (size * flat.shape[1]), 1)
+    for pixels, group, rows in _rows(command, memory, panels.gather_panel, flat.shape[1], at_once):
         part = slice(group * size, (group + 1) * size)
-        position = _position(pixel, command.output_to.shape)
-        yield _Sums(position, row, flat[part], bias[part], part.start, engine)
+        positions = tuple(_position(pixel, command.output_to.shape) for pixel in pixels)
+        yield _Sums(positions, rows, flat[part], bias[part], part.start, engine)
 
 
 def _of_transposed(command: TransposeConvolve, context: Context, memory: Memory) -> Iterator[_Sums]:
@@ -184,32 +228,35 @@ def _of_transposed(command: TransposeConvolve, context: Context, memory: Memory)
     engine = _structured(convolution_engine(command, context, flat, bias))
     taps = flat.shape[1] // max(depth, 1)
     phases = phases_of(command) if engine.phased else ()
-    for pixel, group, row in _rows(command, memory, panels.gather_transposed_panel, flat.shape[1]):
+    for (pixel,), group, rows in _rows(command, memory, panels.gather_transposed_panel, flat.shape[1], 1):
         size = channels // command.groups
         part = slice(group * size, (group + 1) * size)
-        inputs, chosen, its = row, flat[part], engine
+        inputs, chosen, its = rows[0], flat[part], engine
         if phases:
             phase = next((p for p in phases if pixel in p.pixels), None)
             kept = np.zeros(0, np.int64) if phase is None else phase.taps[phase.taps >= 0]
             absent = 0 if phase is None else len(phase.taps) - len(kept)
-            inputs = np.pad(row.reshape(taps, depth)[kept].reshape(-1), (0, absent * depth))
+            inputs = np.pad(rows[0].reshape(taps, depth)[kept].reshape(-1), (0, absent * depth))
             chosen = np.pad(chosen.reshape(size, taps, depth)[:, kept].reshape(size, -1), ((0, 0), (0, absent * depth)))
             its = replace(engine, depth=len(inputs))
-        yield _Sums(_position(pixel, command.output_to.shape), inputs, chosen, bias[part], part.start, its)
+        position = _position(pixel, command.output_to.shape)
+        yield _Sums((position,), inputs[np.newaxis], chosen, bias[part], part.start, its)
 
 
 def _rows(
-    command: Convolve | TransposeConvolve, memory: Memory, gather: object, depth: int
-) -> Iterator[tuple[int, int, Int64s]]:
-    """(pixel, group, [K] inputs relative to their zero point)."""
+    command: Convolve | TransposeConvolve, memory: Memory, gather: object, depth: int, at_once: int
+) -> Iterator[tuple[range, int, Int64s]]:
+    """(pixels, group, [pixels, K] inputs relative to their zero point), all groups of some pixels in turn."""
     assert callable(gather)
     x, y, inputs = command.input, command.output_to, command.weights.shape[3]
-    image, panel = memory.view(x).reshape(-1), np.zeros((1, depth), np.int32)
+    image, outputs = memory.view(x).reshape(-1), prod(y.shape[:3])
+    panel = np.zeros((min(at_once, outputs), depth), np.int32)
     geometries = [window_geometry(x, y, command.window, g * inputs, inputs) for g in range(command.groups)]
-    for pixel in range(prod(y.shape[:3])):
+    for first in range(0, outputs, at_once):
+        pixels = range(first, min(first + at_once, outputs))
         for group, geometry in enumerate(geometries):
-            gather(image, geometry, command.input_zero_point, pixel, 1, panel)
-            yield pixel, group, panel[0].astype(np.int64)
+            gather(image, geometry, command.input_zero_point, first, len(pixels), panel)
+            yield pixels, group, panel[: len(pixels)].astype(np.int64)
 
 
 def _position(pixel: int, shape: tuple[int, ...]) -> Position:

@@ -70,7 +70,7 @@ class StructureEngine:
     ) -> None:
         """As `MultiplyAccumulate.multiply`; counts are kept in the record."""
         zeros = self.zeros[column : column + len(bias)]
-        arguments = (self.offset, self._order(), self._tree, self._stages(), column, accumulators, record)
+        arguments = (self.offset, self.order(), self.products_per_term, self._stages(), column, accumulators, record)
         count_structure(panel, rows, packed, bias, zeros, *arguments, self._counts(record))
         self._sum_up(record)
 
@@ -78,17 +78,19 @@ class StructureEngine:
         self, panel: Array, rows: int, weights: Array, bias: Int64s, accumulators: Array, record: Int64s
     ) -> None:
         """As `MultiplyAccumulate.multiply_depthwise`; counts are kept in the record."""
-        arguments = (self.offset, self._order(), self._tree, self._stages(), accumulators, record)
+        arguments = (self.offset, self.order(), self.products_per_term, self._stages(), accumulators, record)
         count_structure_depthwise(panel, rows, weights, bias, self.zeros, *arguments, self._counts(record))
         self._sum_up(record)
 
     @property
-    def _tree(self) -> int:
+    def products_per_term(self) -> int:
+        """Products that an adder tree sums before they are added."""
         return self.tree if len(self.structure.stages) == 1 else 1
 
-    def _order(self) -> Int64s:
+    def order(self) -> Int64s:
+        """Places of products along K, in the order in which they are added; ABSENT: 0 is added."""
         if len(self.structure.stages) == 1:
-            return np.arange(self.depth)
+            return np.arange(self.depth, dtype=np.int64)
         return np.array([ABSENT if k is None else k for k in self.structure.order(self.depth)], np.int64)
 
     def _stages(self) -> Int64s:

@@ -12,6 +12,7 @@ from accel_sim.program import Convolve
 from accel_sim.sim.native.convolution_job import SIGN, ConvolutionJob
 from accel_sim.sim.native.convolution_manner import Manner, choose_job
 from accel_sim.sim.native.counted import counted_convolution
+from accel_sim.sim.native.counted_stages import staged_convolution
 from accel_sim.sim.native.step import NativeStep, lowers, pinned
 from accel_sim.sim.native.watched import watched_convolution
 from accel_sim.sim.preparation import Context
@@ -33,7 +34,7 @@ def lower_convolve(command: Convolve, context: Context) -> NativeStep | None:
     if manner in (Manner.WATCHED, Manner.WATCHED_WIDE):
         return watched_convolution(job)
     if isinstance(engine, StructureEngine):
-        return counted_convolution(job, engine)
+        return counted_convolution(job, engine) or staged_convolution(job, engine)
     is_depthwise = command.groups > 1 and job.weights.shape[3] == 1
     job = job.packed()
     return _depthwise(job) if is_depthwise and not job.wide else _dense(job)

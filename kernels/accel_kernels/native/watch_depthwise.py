@@ -60,7 +60,7 @@ class _Pixel:
             store_columns(e, codes, e.add(out, j * LANES * self._bits // 8), e.add(valid, -j * LANES))
 
 
-def _repeat(size: int) -> Callable[..., None]:
+def repeat_channels(size: int) -> Callable[..., None]:
     """Codes of `size` bytes, each `repeats` times."""
     load, store = (load_int16, store_int16) if size == 2 else (load_uint8, store_int8)
 
@@ -73,7 +73,7 @@ def _repeat(size: int) -> Callable[..., None]:
 
 
 @inline
-def _gather(block: Int64, image: Int64, line: Int64, ox: Int64, pixels: Int64) -> None:
+def gather_taps(block: Int64, image: Int64, line: Int64, ox: Int64, pixels: Int64) -> None:
     """The address of the pixel under each tap."""
     height, width, channels = field(block, Field.HEIGHT), field(block, Field.WIDTH), field(block, Field.DEPTH)
     kh, kw, out_height = (
@@ -98,7 +98,7 @@ def build(variant: str) -> Callable[..., None]:
     many: Any = intrinsic(_ARGUMENTS, _Pixel(_MANY, operands, kind, bits).emit)
     one: Any = intrinsic(_ARGUMENTS, _Pixel(1, operands, kind, bits).emit)
     width = bits // 8
-    repeat = _repeat(2 if operands == "s16" else 1)
+    repeat = repeat_channels(2 if operands == "s16" else 1)
 
     def watch(block: Int64, arena: Int64, constants: Int64, scratch: Int64, part: Int64, parts: Int64) -> None:
         image, out = input_address(block, arena), output_address(block, arena)
@@ -115,7 +115,7 @@ def build(variant: str) -> Callable[..., None]:
         lines = field(block, Field.IMAGES) * field(block, Field.OUT_HEIGHT)
         for line in range(lines * part // parts, lines * (part + 1) // parts):
             for ox in range(out_width):
-                _gather(block, image, line, ox, scratch)
+                gather_taps(block, image, line, ox, scratch)
                 for tap in range(taps if repeats > 1 else 0):
                     expanded = scratch + field(block, Field.EXTRA_2) + tap * field(block, Field.EXTRA_3)
                     repeat(expanded, load_int64(scratch + 8 * tap), channels, repeats)
