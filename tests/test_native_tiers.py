@@ -25,14 +25,14 @@ NAMES = {
 }
 
 
-def run(tier: Tier, cases: int, variants: int) -> list[str]:
-    """Lines that `tier_cases` prints."""
+def run(tier: Tier, program: str, *arguments: int) -> list[str]:
+    """Lines that a program prints."""
     if not tier.needs <= HOST or (tier.tiles and not tiles_allowed()):
         pytest.skip(f"this processor has no {tier.name}")
     path = os.pathsep.join(map(str, (TESTS, TESTS.parent, TESTS.parent / "kernels")))
     environment = {**os.environ, "PYTHONPATH": path, "NUMBA_CPU_NAME": NAMES[tier]}
     environment.pop("NUMBA_CPU_FEATURES", None)
-    command = [sys.executable, str(TESTS / "tier_cases.py"), str(cases), str(variants)]
+    command = [sys.executable, str(TESTS / program), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
@@ -40,20 +40,9 @@ def run(tier: Tier, cases: int, variants: int) -> list[str]:
 
 @pytest.mark.parametrize("tier", NAMES, ids=lambda tier: tier.name)
 def test_a_few_convolutions(tier: Tier) -> None:
-    name, compared = run(tier, 20, 2)
+    name, compared = run(tier, "tier_cases.py", 20, 2)
     assert name == tier.name
     assert compared.startswith("20 ")
-
-
-def run_tests(file: str, environment: dict[str, str]) -> None:
-    """The random layers of a file of tests pass in a process of its own."""
-    path = os.pathsep.join(map(str, (TESTS.parent, TESTS.parent / "kernels")))
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", str(TESTS / file), "-k", "layers"]
-    every = {**os.environ, "PYTHONPATH": path, **environment}
-    done = subprocess.run(command, capture_output=True, text=True, env=every, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert " passed" in done.stdout
-    assert "skipped" not in done.stdout
 
 
 def test_lines_where_no_instruction_permutes_bytes() -> None:
@@ -61,21 +50,40 @@ def test_lines_where_no_instruction_permutes_bytes() -> None:
         pytest.skip(f"this processor has no {AVX512_VNNI.name}")
     features = llvm.get_host_cpu_features()
     features.update({"avx512vbmi": False, "amx-int8": False})
-    chosen = {"NUMBA_CPU_NAME": "cascadelake", "NUMBA_CPU_FEATURES": features.flatten()}
-    run_tests("test_native_line.py", {**chosen, "ACCEL_TEST_SHARE": "0.3"})
+    path = os.pathsep.join(map(str, (TESTS.parent, TESTS.parent / "kernels")))
+    environment = {**os.environ, "PYTHONPATH": path, "NUMBA_CPU_NAME": "cascadelake"}
+    environment |= {"NUMBA_CPU_FEATURES": features.flatten(), "ACCEL_TEST_SHARE": "0.3"}
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:xdist",
+        str(TESTS / "test_native_line.py"),
+        "-k",
+        "layers",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed" in done.stdout
+    assert "skipped" not in done.stdout
 
 
 @pytest.mark.parametrize("tier", [AVX2, PORTABLE], ids=lambda tier: tier.name)
 def test_overflow_is_counted_alike(tier: Tier) -> None:
-    if not tier.needs <= HOST:
-        pytest.skip(f"this processor has no {tier.name}")
-    run_tests("test_native_counting.py", {"NUMBA_CPU_NAME": NAMES[tier], "ACCEL_TEST_SHARE": "0.2"})
+    """As in the host's tier, where `test_native_counting` compares it with the kernel of arrays."""
+    command = [sys.executable, str(TESTS / "counting_cases.py"), "30"]
+    path = os.pathsep.join(map(str, (TESTS, TESTS.parent, TESTS.parent / "kernels")))
+    host = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}, check=True)
+    name, digest = run(tier, "counting_cases.py", 30)
+    assert (name, digest) == (tier.name, host.stdout.splitlines()[1])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("tier", NAMES, ids=lambda tier: tier.name)
 def test_many_convolutions(tier: Tier) -> None:
-    name, compared = run(tier, 600, 200)
+    name, compared = run(tier, "tier_cases.py", 600, 200)
     assert name == tier.name
     assert compared.startswith("600 ")
 
