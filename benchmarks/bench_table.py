@@ -105,6 +105,8 @@ def _product(depth: int, profile: str, codes: ElementType) -> tuple[Run, int]:
     graph = networks.product(_PIXELS, depth, _COLUMNS, codes)
     program = accel_sim.compile(graph, profile=profile)
     worker = prepared(program, program.hardware, Level.FUNCTIONAL).worker()
+    x = worker.memory.view(program.inputs[0].operand)
+    x[...] = networks.activations(np.random.default_rng(1), x.shape, codes)
     return (lambda: worker.execute(0, len(program.commands))), networks.multiply_accumulates(graph)
 
 

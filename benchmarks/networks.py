@@ -7,6 +7,7 @@ TFLite files can say it.
 from math import prod
 
 import numpy as np
+from numpy.typing import NDArray
 
 from accel_sim import ir
 from accel_sim.ir import ElementType, Graph, Node, QuantParams, Tensor
@@ -15,6 +16,17 @@ _CODE_DEVIATION = 40.0  # of weights and, about, of activations: outputs then fi
 
 
 _ZERO_POINT = -3  # of int8 activations that may be negative
+
+
+def weight_codes(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.int8]:
+    """Weights."""
+    return rng.normal(0, _CODE_DEVIATION, shape).round().clip(-127, 127).astype(np.int8)
+
+
+def activations(rng: np.random.Generator, shape: tuple[int, ...], codes: ElementType) -> NDArray[np.integer]:
+    """Codes as they are behind a ReLU: half of them the lowest one."""
+    lowest = int(np.iinfo(codes.dtype).min)
+    return (rng.normal(0, _CODE_DEVIATION, shape).round().clip(0, 255) + lowest).astype(codes.dtype)
 
 
 class _Builder:
@@ -45,7 +57,7 @@ class _Builder:
     def weights(self, shape: tuple[int, ...]) -> tuple[str, str]:
         """Constants for weights and bias."""
         scale = 1 / (_CODE_DEVIATION * float(np.prod(shape[1:])) ** 0.5)
-        codes = self._rng.normal(0, _CODE_DEVIATION, shape).round().clip(-127, 127).astype(np.int8)
+        codes = weight_codes(self._rng, shape)
         grid = QuantParams.per_channel([scale] * shape[0], axis=0)
         bias_type = ElementType.INT64 if self._codes is ElementType.INT16 else ElementType.INT32
         bias = self._rng.integers(-1000, 1000, shape[0]).astype(bias_type.dtype)
