@@ -15,18 +15,23 @@ and on both sides of every step of the recipe between them. With t the smallest 
     (t - 1) * scale + height < q - 1/2 < t * scale + height
     height = (1.5 * 2^23 + shift) * scale + offset - 1.5 * 2^23
 
+gemmlowp's two roundings take halves away from zero, so their steps below 0 lie up to two accumulators higher than one
+line has them. Two lines do, one below 0 and one from 0 on (the ending "bent").
+
 What is free: `scale` is one of a few float32 neighbours of the true one; the heights that serve are an interval, and
 (1.5 * 2^23 + shift) * scale modulo 1 comes anywhere as `shift` goes over some thousand integers. Small scales make the
 interval narrow: about 2^-9 of the columns have none at a scale of 2^-10, half of them at 2^-12.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.numerics.requantization import Requantization
-from accel_sim.sim.native.line_steps import Steps, recipe_steps
+from accel_sim.sim.native.line_steps import Steps, columns_of
 
 Reals = NDArray[np.float64]
 Int64s = NDArray[np.int64]
@@ -44,6 +49,7 @@ _MOST_CODE = 32000.0
 """What no result may exceed in magnitude, so that it fits 16 bits."""
 _CLEAR = 2.0**-30
 """By how much results keep clear of halves: far more than float64 rounds here."""
+_FIRST_COLUMNS, _COLUMNS = 16, 512
 _NEIGHBOURS = (0, 1, -1, 2, -2, 3, -3)
 _TOGETHER, _LONGEST = 64, 1 << 11
 """Heights that are tried: at once, and at most."""
@@ -83,14 +89,43 @@ def find_line(recipe: Requantization, dtype: str, low: Int64s, high: Int64s) -> 
         low: the least accumulator of each column, [C].
         high: the largest.
     """
+    lines = _find(recipe, dtype, low, high, lambda steps: (steps,))
+    return None if lines is None else lines[0]
+
+
+def find_bent_line(recipe: Requantization, dtype: str, low: Int64s, high: Int64s) -> list[Line] | None:
+    """As `find_line`: lines for accumulators below 0, and for all others, with the same slopes."""
+    info = np.iinfo(dtype)
+    if not info.min < recipe.zero_point < info.max:
+        return None
+    return _find(recipe, dtype, low, high, lambda steps: steps.split(recipe.zero_point - int(info.min)))
+
+
+def _find(
+    recipe: Requantization, dtype: str, low: Int64s, high: Int64s, split: Callable[[Steps], tuple[Steps, ...]]
+) -> list[Line] | None:
+    """Lines for each part that accumulators are split into; some columns after the other, as one may have none.
+
+    Accumulators may be a little more than they may, as far as thresholds are not exact.
+    """
     if max(-low.min(), high.max()) > _MOST_SUM:
         return None
-    found = recipe_steps(recipe, dtype, low - 2, high + 2)
-    if found is None or found[0].scale.max() > _MOST_SCALE:
+    columns = columns_of(recipe, dtype, low - 2, high + 2)
+    if columns is None:
         return None
-    steps, columns = found
-    line = _search(steps)
-    return line.of(columns) if line is not None and proves(line, steps).all() else None
+    ends = [0, _FIRST_COLUMNS, *range(_COLUMNS, columns.fields.shape[1] + _COLUMNS, _COLUMNS)]
+    groups = []
+    for first, last in pairwise(ends):
+        if first < columns.fields.shape[1]:
+            lines = _search(split(columns.steps(first, last)))
+            if lines is None:
+                return None
+            groups.append(lines)
+    return [_joined(lines).of(columns.kinds) for lines in zip(*groups, strict=True)]
+
+
+def _joined(lines: tuple[Line, ...]) -> Line:
+    return Line(*(np.concatenate([getattr(line, name) for line in lines]) for name in ("shift", "scale", "offset")))
 
 
 def proves(line: Line, steps: Steps) -> Flags:
@@ -99,26 +134,30 @@ def proves(line: Line, steps: Steps) -> Flags:
     met = (line.height > least + _CLEAR) & (line.height < most - _CLEAR)
     exact = np.abs(line.shift) + steps.reach < _REACH
     (first, last), bottom, top = steps.ends, line.results(steps.low), line.results(steps.high)
-    lowest, highest = steps.codes[0, 0] - 1, steps.codes[-1, 0]
+    lowest, highest = steps.limits
     ends = ((first == lowest) | (bottom > first - 0.5 + _CLEAR)) & ((last == highest) | (top < last + 0.5 - _CLEAR))
     fits = (bottom > -_MOST_CODE) & (top < _MOST_CODE)
     whole = (line.scale > 0) & (line.offset >= 1 << 23) & (line.offset < 1 << 24)
     return np.asarray(met & exact & ends & fits & whole)
 
 
-def _search(steps: Steps) -> Line | None:
-    """Lines that meet all steps; None where a column has none among the neighbours of its scale."""
-    scale = steps.scale.astype(np.float32)
-    line = Line(np.zeros(len(scale), np.int64), scale.copy(), np.zeros(len(scale), np.float32))
+def _search(parts: tuple[Steps, ...]) -> list[Line] | None:
+    """For each part of the accumulators proven lines, of the same slopes; None where a column has none."""
+    scale = parts[0].scale.astype(np.float32)
+    if scale.max() > _MOST_SCALE:
+        return None
+    lines = [Line(np.zeros(len(scale), np.int64), scale.copy(), np.zeros(len(scale), np.float32)) for _ in parts]
     left = np.arange(len(scale))
     for neighbour in _NEIGHBOURS:
         tried = (scale[left].view(np.int32) + neighbour).astype(np.int32).view(np.float32)
-        shift, offset, good = _heights(steps.of(left), tried)
-        for target, values in ((line.shift, shift), (line.scale, tried), (line.offset, offset)):
-            target[left[good]] = values[good]
+        found = [_heights(part.of(left), tried) for part in parts]
+        good = np.logical_and.reduce([fits for _, _, fits in found])
+        for line, (shift, offset, _) in zip(lines, found, strict=True):
+            for target, values in ((line.shift, shift), (line.scale, tried), (line.offset, offset)):
+                target[left[good]] = values[good]
         left = left[~good]
         if not len(left):
-            return line
+            return lines if all(proves(*pair).all() for pair in zip(lines, parts, strict=True)) else None
     return None
 
 
@@ -126,26 +165,37 @@ def _heights(steps: Steps, scale: NDArray[np.float32]) -> tuple[Int64s, NDArray[
     """(shift, offset, whether there are any) for columns with these scales."""
     wide = scale.astype(np.float64)
     least, most = steps.heights(wide)
-    least, most = np.maximum(least, most - 1), np.minimum(most, least + 1)
+    least = np.maximum(least, most - 1)
+    most = np.minimum(most, least + 1)
     middle, room = (least + most) / 2, (most - least) / 2 - 2 * _CLEAR
-    reach = _REACH - steps.reach
-    shift, offset, good = np.zeros(len(scale), np.int64), np.zeros(len(scale), np.float32), np.zeros(len(scale), bool)
-    left = np.flatnonzero((room > 0) & (reach > 0))
-    start, each = (np.rint(_MIDDLE * wide) + middle) / wide, 1 / wide
-    for first in range(0, _LONGEST, _TOGETHER):
+    reach = _REACH - steps.reach - 1
+    x = _places(wide, middle, room, reach)
+    height = x * wide - middle
+    offset = _MIDDLE - np.rint(height)
+    good = (room > 0) & (reach > 0) & (np.abs(height - np.rint(height)) < room)
+    return (x - _MIDDLE).astype(np.int64), offset.astype(np.float32), good
+
+
+def _places(scale: Reals, middle: Reals, room: Reals, reach: Reals) -> Reals:
+    """Integers within `reach` of 1.5 * 2^23 whose product with the scale is, but for an integer, nearly `middle`: [C].
+
+    Of the integers next to (n + middle) / scale, the first that is near enough; any other one where none is.
+    """
+    start, each = (np.rint(_MIDDLE * scale - middle) + middle) / scale, 1 / scale
+    x = np.clip(np.rint(start), _MIDDLE - reach, _MIDDLE + reach)
+    left = np.flatnonzero((room > 0) & (np.abs(start - np.rint(start)) > room * each) & (reach > each))
+    for first in range(1, _LONGEST, _TOGETHER):
         if not len(left):
             break
-        turns = np.arange(first, first + _TOGETHER, dtype=np.float64)[:, None]
-        turns = np.where(turns % 2 == 1, (turns + 1) / 2, -turns / 2)
-        places = np.rint(start[left] + turns * each[left])
-        places = np.clip(places, _MIDDLE - reach[left], _MIDDLE + reach[left])
-        heights = places * wide[left] - middle[left]
-        whole = np.rint(heights)
-        close = np.abs(heights - whole) < room[left]
+        turns = np.arange(first, first + _TOGETHER)
+        turns = np.where(turns % 2, (turns + 1) / 2, -turns / 2)[:, None]
+        places = start[left] + turns * each[left]
+        whole = np.rint(places)
+        places -= whole
+        close = np.abs(places, out=places) < 0.99 * room[left] * each[left]
         which, every = close.argmax(axis=0), np.arange(len(left))
         now = close[which, every]
-        here = left[now]
-        shift[here], good[here] = (places[which, every][now] - _MIDDLE).astype(np.int64), True
-        offset[here] = _MIDDLE - whole[which, every][now]
+        x[left[now]] = whole[which, every][now]
         left = left[~now]
-    return shift, offset, good
+    x[np.abs(x - _MIDDLE) > reach] = _MIDDLE
+    return x

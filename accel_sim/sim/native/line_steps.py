@@ -22,11 +22,12 @@ class Steps:
     """What C columns of a layer make of accumulators.
 
     Attributes:
-        codes: float64 [S, 1]: every code of the type but the lowest, in order.
+        codes: float64 [S, 1]: codes of the type in order, without a gap; all but the lowest, or some of them.
         thresholds: float64 [S, C]: the smallest accumulator whose code is at least that: exact where it is below 2^22
             in magnitude, else less than 2 off or beyond 2^24.
         scale: float64 [C]: the slopes.
         low, high: float64 [C]: what accumulators may be.
+        limits: lowest and highest code of the type.
     """
 
     codes: Reals
@@ -34,13 +35,22 @@ class Steps:
     scale: Reals
     low: Reals
     high: Reals
+    limits: tuple[int, int]
 
     def of(self, columns: Int64s) -> "Steps":
         """Those of some columns."""
         if len(columns) == len(self.scale):
             return self
-        return Steps(
-            self.codes, self.thresholds[:, columns], self.scale[columns], self.low[columns], self.high[columns]
+        fields = self.scale[columns], self.low[columns], self.high[columns]
+        return Steps(self.codes, self.thresholds[:, columns], *fields, self.limits)
+
+    def split(self, place: int) -> tuple["Steps", "Steps"]:
+        """For accumulators below 0, and for all others: the first `place` steps are at 0 or below, the rest above."""
+        below = np.minimum(self.low, -1), np.full(len(self.high), -1.0)
+        above = np.zeros(len(self.low)), np.maximum(self.high, 0)
+        return (
+            Steps(self.codes[:place], self.thresholds[:place], self.scale, *below, self.limits),
+            Steps(self.codes[place:], self.thresholds[place:], self.scale, *above, self.limits),
         )
 
     @cached_property
@@ -54,8 +64,7 @@ class Steps:
     @cached_property
     def ends(self) -> tuple[Reals, Reals]:
         """The codes of the least and the largest accumulators: [C]."""
-        lowest, count = self.codes[0, 0] - 1, len(self.codes)
-        first, last = np.full(len(self.scale), lowest), np.full(len(self.scale), lowest + count)
+        first, last = np.full(len(self.scale), self.codes[0, 0] - 1), np.full(len(self.scale), self.codes[-1, 0])
         some = self._some
         first[some] += (self.thresholds[:, some] <= self.low[some]).sum(axis=0)
         last[some] -= (self.thresholds[:, some] > self.high[some]).sum(axis=0)
@@ -70,12 +79,12 @@ class Steps:
         least, most, some = rest.max(axis=0), rest.min(axis=0) + scale, self._some
         if len(some):
             part = rest[:, some]
-            first, last = (end[some] for end in self.ends)
-            at_low = np.where(first >= self.codes[0], first - 0.5 - self.low[some] * scale[some], -np.inf)[0]
-            at_high = np.where(last < self.codes[-1], last + 0.5 - self.high[some] * scale[some], np.inf)[0]
-            least[some] = np.maximum(np.where(self._met, part, -np.inf).max(axis=0), at_low)
-            most[some] = np.minimum(np.where(self._met, part, np.inf).min(axis=0) + scale[some], at_high)
-        return least, most
+            least[some] = np.where(self._met, part, -np.inf).max(axis=0)
+            most[some] = np.where(self._met, part, np.inf).min(axis=0) + scale[some]
+        first, last = self.ends
+        at_low = np.where(first > self.limits[0], first - 0.5 - self.low * scale, -np.inf)
+        at_high = np.where(last < self.limits[1], last + 0.5 - self.high * scale, np.inf)
+        return np.maximum(least, at_low), np.minimum(most, at_high)
 
     @cached_property
     def _some(self) -> Int64s:
@@ -89,11 +98,39 @@ class Steps:
         return (thresholds > self.low[self._some]) & (thresholds <= self.high[self._some])
 
 
-def recipe_steps(recipe: Requantization, dtype: str, low: Int64s, high: Int64s) -> tuple[Steps, Int64s] | None:
-    """(steps of all different columns, which one each column is); None of recipes whose steps are not known.
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a layer, each kind once.
+
+    Attributes:
+        recipe: of the layer.
+        dtype: of its codes, int8 or uint8.
+        fields: float64 [fields, D]: what is different about D kinds of columns.
+        low, high: float64 [D]: what accumulators may be.
+        kinds: int64 [C]: the kind of each column.
+    """
+
+    recipe: Requantization
+    dtype: str
+    fields: Reals
+    low: Reals
+    high: Reals
+    kinds: Int64s
+
+    def steps(self, first: int = 0, last: int | None = None) -> Steps:
+        """Of some kinds."""
+        info, some = np.iinfo(self.dtype), slice(first, last)
+        codes = np.arange(info.min + 1, info.max + 1, dtype=np.float64)[:, None]
+        with np.errstate(over="ignore"):
+            scale, thresholds = _thresholds(self.recipe, self.fields[:, some], codes - self.recipe.zero_point)
+        return Steps(codes, thresholds, scale, self.low[some], self.high[some], (int(info.min), int(info.max)))
+
+
+def columns_of(recipe: Requantization, dtype: str, low: Int64s, high: Int64s) -> Columns | None:
+    """The columns of a layer; None of recipes whose steps are not known.
 
     Args:
-        recipe: of a layer.
+        recipe: of the layer.
         dtype: of its codes, int8 or uint8.
         low: the least accumulator of each column, [C].
         high: the largest.
@@ -103,20 +140,19 @@ def recipe_steps(recipe: Requantization, dtype: str, low: Int64s, high: Int64s) 
     if fields is None or not whole:
         return None
     count = max(map(len, fields))
-    different, column = np.unique(np.stack([np.resize(f, count) for f in fields]), axis=1, return_inverse=True)
-    columns = np.resize(column, len(low))
-    least, most = np.full(different.shape[1], np.inf), np.full(different.shape[1], -np.inf)
-    np.minimum.at(least, columns, low)
-    np.maximum.at(most, columns, high)
-    codes = np.arange(info.min + 1, info.max + 1, dtype=np.float64)[:, None]
-    with np.errstate(over="ignore"):
-        scale, thresholds = _thresholds(recipe, different, codes - recipe.zero_point)
-    return Steps(codes, thresholds, scale, least, most), columns
+    rows = np.array([np.resize(np.array(field, np.float64), count) for field in fields])
+    keys = rows[0] if len(rows) == 1 else 64 * rows[0] - rows[1]
+    _, places, kind = np.unique(keys, return_index=True, return_inverse=True)
+    kinds = np.resize(kind, len(low))
+    least, most = np.full(len(places), np.inf), np.full(len(places), -np.inf)
+    np.minimum.at(least, kinds, low)
+    np.maximum.at(most, kinds, high)
+    return Columns(recipe, dtype, rows[:, places], least, most, kinds)
 
 
 @singledispatch
 def _fields(recipe: Requantization) -> tuple[tuple[float, ...], ...] | None:
-    """What differs from column to column."""
+    """What differs from column to column; the second one is from -31 to -1."""
     return None
 
 

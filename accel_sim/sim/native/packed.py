@@ -14,20 +14,20 @@ from accel_sim.numerics.requantization import (
     Rounding,
 )
 from accel_sim.sim.native.epilogue import EpilogueChoice, Values
-from accel_sim.sim.native.line import START, find_line
+from accel_sim.sim.native.line import START, find_bent_line, find_line
 from accel_sim.sim.native.step import CODES
 
 _MOST = 1 << 29
 _MOST_RIGHT = 20
 _SIGN = 1 << 31
-_LONGEST = 1024
-"""Products of a sum beside which it makes little difference how sums become codes."""
+_LONGEST = 512 if tier().tiles else 256
+"""Products of a sum beside which it makes too little difference how sums become codes: lines take time to find."""
 
 
 def line_epilogue(
     recipe: Requantization, dtype: str, low: NDArray[np.int64], high: NDArray[np.int64], reduction: int
 ) -> EpilogueChoice | None:
-    """One multiply-add for each code (`line`); None where it is not proven for all columns, or hardly any gain.
+    """One multiply-add for each code (`line`), or two; None where they are not proven for all columns, or hardly gain.
 
     Args:
         recipe: of a layer.
@@ -39,10 +39,20 @@ def line_epilogue(
     if tier().lanes != PACKED_COLUMNS or dtype not in CODES or reduction > _LONGEST:
         return None
     line = find_line(recipe, dtype, low, high)
-    if line is None:
+    if line is not None:
+        values: Values = {"scale": line.scale, "offset": line.offset}
+        return EpilogueChoice(f"line_{CODES[dtype]}", values, START + line.shift)
+    lines = find_bent_line(recipe, dtype, low, high) if isinstance(recipe, FixedPointRequantization) else None
+    if lines is None:
         return None
-    values: Values = {"scale": line.scale, "offset": line.offset}
-    return EpilogueChoice(f"line_{CODES[dtype]}", values, START + line.shift)
+    below, above = lines
+    start = START + above.shift
+    values = {"scale": above.scale, "offset": above.offset, "start": start.astype(np.int32)}
+    values |= {
+        "shift": below.shift - above.shift,
+        "step": above.offset.astype(np.int64) - below.offset.astype(np.int64),
+    }
+    return EpilogueChoice(f"bent_{CODES[dtype]}", values, start)
 
 
 def pack_epilogue(recipe: Requantization, dtype: str, bound: int) -> EpilogueChoice | None:

@@ -80,6 +80,6 @@ class _PlainEnding(HeldEnding):
 
 def ending(kind: str, vectors: int, bits: int) -> Ending:
     """The ending of a kind of epilogue, for rows of so many vectors."""
-    if kind.startswith("line_"):
+    if kind.startswith(("line_", "bent_")):
         return LineEnding(kind, vectors)
     return PackedEnding(kind, vectors) if kind.startswith("packed_") else _PlainEnding(kind, vectors, bits)

@@ -8,6 +8,9 @@ Its biases bring accumulators among the bits of the integers near 1.5 * 2^23, an
 bits are then codes, zero point included, and whose upper halves are all the same. A pack limits both halves of each
 result to a code; a permutation of bytes takes those of the lower ones. A vector is a multiply-add, half a pack and
 half a permutation. Processors that permute no bytes across a register join two packs first.
+
+Where it is proven for accumulators from 0 on alone ("bent"), those below 0, whose bits are less than `start`, are moved
+by `shift`, and the result by `step`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +19,7 @@ from typing import Any
 from llvmlite import ir
 
 from accel_kernels.native.emit import F32, I1, I8, I16, I32, Emitter, Value, vector
-from accel_kernels.native.tables import PACKED_COLUMNS
+from accel_kernels.native.tables import PACKED_COLUMNS, PACKED_FIELDS
 from accel_kernels.native.tier import permutes_bytes
 
 _LANES = PACKED_COLUMNS
@@ -31,22 +34,25 @@ class LineEnding:
     """As `endings.Ending`.
 
     Args:
-        kind: "line_u8" or "line_s8".
+        kind: "line_u8", "line_s8", or the same with "bent".
         vectors: of columns in each row.
     """
 
     def __init__(self, kind: str, vectors: int) -> None:
-        self._signed, self._vectors = kind.endswith("s8"), vectors
+        self._form, codes = kind.split("_")
+        self._signed, self._vectors = codes == "s8", vectors
 
     def load(self, e: Emitter, table: Value, stride: Value, first: Value) -> list[dict[str, Any]]:
-        """Scale and offset of each vector of columns; the first has the order of bytes, too."""
-        rows = [e.add(table, e.multiply(stride, index)) for index in (1, 2, 3)]
-        found = []
-        for j in range(self._vectors):
-            place = e.multiply(e.add(first, j * _LANES), 4)
-            scale, offset = (e.load(e.add(row, place), vector(F32, _LANES), 4) for row in rows[1:])
-            found.append({"scale": scale, "offset": offset})
-        found[0]["order"] = e.load(rows[0], vector(I8, _BYTES), 4)
+        """Parameters of each vector of columns, as `PACKED_FIELDS` names them; the first has the order, too."""
+        found: list[dict[str, Any]] = [{} for _ in range(self._vectors)]
+        for index, (name, element) in enumerate(PACKED_FIELDS[self._form], 1):
+            row = e.add(table, e.multiply(stride, index))
+            if name == "order":
+                found[0][name] = e.load(row, vector(I8, _BYTES), 4)
+                continue
+            for j, columns in enumerate(found):
+                place = e.add(row, e.multiply(e.add(first, j * _LANES), 4))
+                columns[name] = e.load(place, vector(F32 if element == "f32" else I32, _LANES), 4)
         return found
 
     def finish(
@@ -79,8 +85,15 @@ class LineEnding:
             e.call(f"llvm.masked.store.v{columns}i8.p0", ir.VoidType(), [line, target, ir.Constant(I32, 1), mask])
 
     def _result(self, e: Emitter, sums: Value, columns: Mapping[str, Value]) -> Value:
-        x = e.builder.bitcast(sums, vector(F32, _LANES))
-        return e.builder.bitcast(e.elementwise("fma", x, columns["scale"], columns["offset"]), vector(I16, 2 * _LANES))
+        b = e.builder
+        below = b.icmp_signed("<", sums, columns["start"]) if self._form == "bent" else None
+        if below is not None:
+            sums = b.select(below, b.add(sums, columns["shift"]), sums)
+        x = b.bitcast(sums, vector(F32, _LANES))
+        result = b.bitcast(e.elementwise("fma", x, columns["scale"], columns["offset"]), sums.type)
+        if below is not None:
+            result = b.select(below, b.sub(result, columns["step"]), result)
+        return b.bitcast(result, vector(I16, 2 * _LANES))
 
     def _lines(self, e: Emitter, results: list[Value], order: Value) -> Iterator[Value]:
         """Codes of each row; at the end perhaps some of no row."""

@@ -51,6 +51,14 @@ PACKED_FIELDS: Mapping[str, tuple[tuple[str, str], ...]] = {
         *_LIMITS,
     ),
     "line": (("order", "i32"), ("scale", "f32"), ("offset", "f32")),
+    "bent": (
+        ("order", "i32"),
+        ("scale", "f32"),
+        ("offset", "f32"),
+        ("start", "i32"),
+        ("shift", "i32"),
+        ("step", "i32"),
+    ),
 }
 """The same for `packed` and `line`; "order" brings codes, as packs leave them in quarters of vectors, into order."""
 
@@ -125,7 +133,7 @@ def epilogue_table(
 
 def _order(kind: str) -> NDArray[np.int32]:
     """Of words of 4 bytes; of the lower bytes of pairs, twice, where `line` permutes bytes."""
-    if not kind.startswith("line") or not permutes_bytes():
+    if kind.startswith("packed") or not permutes_bytes():
         return np.arange(PACKED_COLUMNS, dtype=np.int32).reshape(4, -1).T.reshape(-1)
     lower = np.arange(0, 4 * PACKED_COLUMNS, 2, dtype=np.uint8).reshape(4, 2, -1).transpose(1, 0, 2).reshape(-1)
     return np.tile(lower, 2).view(np.int32)
