@@ -22,6 +22,7 @@ _LIMITS = np.iinfo(np.int64)
 _FIRST_ALONE = 2
 _NEWEST = 0.25  # weight of the newest run in a running mean
 _MOST_PATIENCE = 64
+_TOLERATED = 1.1
 
 
 def available() -> bool:
@@ -76,11 +77,12 @@ def _ends(steps: Mapping[int, NativeStep], commands: int) -> list[int]:
 
 
 class Sharing:
-    """Whether to use several threads for one sample: as long as that has lately been quicker than one.
+    """Whether to use several threads for one sample: as long as that has lately not been slower than one.
 
     Where other work keeps a core busy, threads wait for each other and for the system to let them run. So the first
-    runs are alone; then running means of both ways decide, which a single disturbance does not turn. While one thread
-    is quicker, sharing is tried again now and then, each time after twice as many runs.
+    runs are alone; then running means of both ways decide, which a single disturbance does not turn, nor a small
+    difference: the means are of different times. While one thread is quicker, sharing is tried again now and then, each
+    time after twice as many runs.
     """
 
     def __init__(self) -> None:
@@ -91,7 +93,7 @@ class Sharing:
         """Whether the next run is shared."""
         if self._alone.runs < _FIRST_ALONE:
             return False
-        if not self._shared.runs or self._shared.seconds <= self._alone.seconds:
+        if not self._shared.runs or self._worthwhile():
             return True
         self._waiting -= 1
         return self._waiting <= 0
@@ -102,9 +104,11 @@ class Sharing:
             self._alone.add(seconds)
             return
         self._shared.add(seconds)
-        quicker = self._shared.seconds <= self._alone.seconds
-        self._patience = 1 if quicker else min(2 * self._patience, _MOST_PATIENCE)
+        self._patience = 1 if self._worthwhile() else min(2 * self._patience, _MOST_PATIENCE)
         self._waiting = self._patience
+
+    def _worthwhile(self) -> bool:
+        return self._shared.seconds <= self._alone.seconds * _TOLERATED
 
 
 class _Mean:

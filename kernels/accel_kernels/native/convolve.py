@@ -47,9 +47,7 @@ def build(variant: str) -> Callable[..., None]:
         out = output_address(block, arena)
         rows = field(block, Field.IMAGES) * field(block, Field.OUT_HEIGHT) * field(block, Field.OUT_WIDTH)
         columns = field(block, Field.OUT_CHANNELS)
-        first, last, left, right = share_blocks(rows, columns, unit, part, parts)
-        if first >= last or left >= right:
-            return
+        first, last, left, right, rest = share_evenly(rows, columns, unit, part, parts)
         out_bytes = field(block, Field.OUT_DEPTH) * (bits // 8)
         steps, stride, most = (
             field(block, Field.STEPS),
@@ -57,65 +55,84 @@ def build(variant: str) -> Callable[..., None]:
             field(block, Field.PANEL_ROWS),
         )
         table_stride = field(block, Field.TABLE_STRIDE)
-        for group in range(field(block, Field.GROUPS)):
-            weights = field(block, Field.WEIGHTS) + group * field(block, Field.GROUP_WEIGHTS)
-            target = out + group * columns * (bits // 8)
-            row = first
-            while row < last:
-                count = min(most, last - row)
-                if field(block, Field.DIRECT) == 1:
-                    a = image + row * stride
-                elif field(block, Field.DIRECT) == 2:
-                    a = scratch
-                    copy_codes(a, image + row * stride, count * stride)
-                else:
-                    a = scratch
-                    gather(block, image, group * field(block, Field.CHANNELS), row, count, a)
-                multiply(
-                    a,
-                    stride,
-                    weights,
-                    steps,
-                    field(block, Field.TABLE),
-                    table_stride,
-                    group * columns,
-                    target + row * out_bytes,
-                    out_bytes,
-                    count,
-                    left,
-                    right,
-                )
-                row += count
+        for region in range(2):
+            if region == 1:
+                first, last = rest, rows
+                left, right = share_columns(columns, part, parts)
+            for group in range(field(block, Field.GROUPS) if left < right else 0):
+                weights = field(block, Field.WEIGHTS) + group * field(block, Field.GROUP_WEIGHTS)
+                target = out + group * columns * (bits // 8)
+                row = first
+                while row < last:
+                    count = min(most, last - row)
+                    if field(block, Field.DIRECT) == 1:
+                        a = image + row * stride
+                    elif field(block, Field.DIRECT) == 2:
+                        a = scratch
+                        copy_codes(a, image + row * stride, count * stride)
+                    else:
+                        a = scratch
+                        gather(block, image, group * field(block, Field.CHANNELS), row, count, a)
+                    multiply(
+                        a,
+                        stride,
+                        weights,
+                        steps,
+                        field(block, Field.TABLE),
+                        table_stride,
+                        group * columns,
+                        target + row * out_bytes,
+                        out_bytes,
+                        count,
+                        left,
+                        right,
+                    )
+                    row += count
 
     return convolve
 
 
 @inline
 def share(rows: Int64, columns: Int64, part: Int64, parts: Int64) -> tuple[Int64, Int64, Int64, Int64]:
-    """(first row, end, first column, end) of a part, where rows are gathered and multiplied by vectors."""
-    first, last, left, right = share_blocks(rows, columns, _ROW_BLOCK, part, parts)
-    return first, last, left, right
+    """(first row, end, first column, end) of a part: blocks of rows or, where that is more even, columns."""
+    blocks, tiles = (rows + _ROW_BLOCK - 1) // _ROW_BLOCK, (columns + _TILE - 1) // _TILE
+    most_blocks, most_tiles = (blocks + parts - 1) // parts, (tiles + parts - 1) // parts
+    repeated = 1 if columns < _FEW * rows else 0
+    if parts == 1 or blocks >= _MANY * parts or 8 * most_blocks * tiles < (8 + repeated) * most_tiles * blocks:
+        low, high = blocks * part // parts * _ROW_BLOCK, blocks * (part + 1) // parts * _ROW_BLOCK
+        return low, min(high, rows), 0, columns
+    left, right = share_columns(columns, part, parts)
+    return 0, rows, left, right
 
 
 @inline
-def share_blocks(
+def share_evenly(
     rows: Int64, columns: Int64, unit: Int64, part: Int64, parts: Int64
-) -> tuple[Int64, Int64, Int64, Int64]:
-    """(first row, end, first column, end): rows are shared in blocks of `unit`, or, where they are few, columns.
+) -> tuple[Int64, Int64, Int64, Int64, Int64]:
+    """(first row, end, first column, end, rest): equal blocks of rows, and columns of the rest that begins at a row.
 
-    Columns are shared where that is more even. Each thread then reads its own part of the weights alone, but all read
-    all rows, of which others have written some, and gather them where they have to be; where columns are few, that
-    takes an eighth of the time.
+    Columns of all rows are shared where that is more even. Each thread then reads its own part of the weights alone,
+    but all read all rows, of which others have written some, and gather them where they have to be; where columns are
+    few, that takes an eighth of the time.
     """
-    if parts == 1:
-        return 0, rows, 0, columns
     blocks, tiles = (rows + unit - 1) // unit, (columns + _TILE - 1) // _TILE
-    most_blocks, most_tiles = (blocks + parts - 1) // parts, (tiles + parts - 1) // parts
-    repeated = 1 if columns < _FEW * rows else 0
-    if blocks >= _MANY * parts or 8 * most_blocks * tiles < (8 + repeated) * most_tiles * blocks:
+    if parts == 1 or blocks >= _MANY * parts:
         low, high = blocks * part // parts * unit, blocks * (part + 1) // parts * unit
-        return low, min(high, rows), 0, columns
-    return 0, rows, tiles * part // parts * _TILE, min(tiles * (part + 1) // parts * _TILE, columns)
+        return low, min(high, rows), 0, columns, rows
+    each, most_tiles = blocks // parts, (tiles + parts - 1) // parts
+    repeated = 1 if columns < _FEW * rows else 0
+    if 8 * (each * tiles + blocks % parts * most_tiles) < (8 + repeated) * most_tiles * blocks:
+        last = min((part + 1) * each * unit, rows)
+        return part * each * unit, last, 0, columns, min(parts * each * unit, rows)
+    left, right = share_columns(columns, part, parts)
+    return 0, rows, left, right, rows
+
+
+@inline
+def share_columns(columns: Int64, part: Int64, parts: Int64) -> tuple[Int64, Int64]:
+    """(first column, end) of a part."""
+    tiles = (columns + _TILE - 1) // _TILE
+    return tiles * part // parts * _TILE, min(tiles * (part + 1) // parts * _TILE, columns)
 
 
 _MANY = 16

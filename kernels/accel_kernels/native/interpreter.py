@@ -24,7 +24,7 @@ from accel_kernels.native.fields import field, inline
 from accel_kernels.native.memory import load_int64
 from accel_kernels.native.tables import MOST_SHARES, Field
 
-_SPINS = 4000
+_SPINS = 64000
 _STEP_ARGUMENTS = 6
 _CLAIMED, _FINISHED = 1, 2
 
