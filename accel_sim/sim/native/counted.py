@@ -1,6 +1,8 @@
 """Convolutions whose overflow is counted as native steps: accumulators of one stage, added to product by product."""
 
+from collections.abc import Iterator
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,10 +10,11 @@ from numpy.typing import NDArray
 from accel_kernels.native.count_blocks import (
     BLOCK,
     DEPTH,
+    FORMS,
     NARROW,
     PLANES,
-    SATURATING_BITS,
     SCREEN_BYTES,
+    SHORT_BITS,
     SPARE,
     WIDE,
     Count,
@@ -20,7 +23,7 @@ from accel_kernels.native.packing import aligned_copy, pack_weights
 from accel_kernels.native.tables import Field, epilogue_table
 from accel_kernels.native.tier import TILE_ROWS, Tier, tier
 from accel_sim.numerics.accumulators import OverflowPolicy
-from accel_sim.sim.memory import aligned_size
+from accel_sim.sim.memory import Bytes, aligned_size
 from accel_sim.sim.multiply_accumulate import code_span
 from accel_sim.sim.native.convolution_job import SIGN, ConvolutionJob
 from accel_sim.sim.native.step import NativeStep, pinned
@@ -53,27 +56,27 @@ def counted_convolution(job: ConvolutionJob, engine: StructureEngine) -> NativeS
     entries = aligned_size(min(reduction, DEPTH)) + SPARE
     fitting = min(_PANEL_BYTES // stride, _LIST_BYTES // (8 * entries * _passes(reduction)))
     rows = min(max(fitting // _ROWS, 1) * _ROWS, prod(command.output_to.shape[:3]))
-    policy, bits = _policy(engine), engine.structure.final.bits
+    policy, bits = _policy(job, engine), engine.structure.final.bits
     packed = _Packed(job, policy, bits, columns)
     table = job.table(job.bias, columns)
     places, scratch = _layout(0 if direct else rows * stride + _SLACK, rows, reduction, entries)
-    offset = SIGN if job.codes == "s8" else 0
     shift, _ = _shifts(policy, bits)
     places |= {Count.ENTRIES: entries, Count.REDUCTION: reduction, Count.SHIFT: shift}
-    places |= {Count.ZERO: command.input_zero_point + offset, **packed.addresses}
+    places |= {Count.SEGMENTS: _segments(reduction)}
+    places |= {Count.ZERO: _offset(job), **packed.addresses}
     counting = pinned(np.array([places[place] for place in Count], np.int64))
     padding = pinned(np.full(window.kernel[1] * command.input.shape[3], command.input_zero_point, command.input.dtype))
     values = {
         **job.geometry(),
-        Field.WEIGHTS: packed.pairs.ctypes.data,
-        Field.GROUP_WEIGHTS: len(packed.pairs) // groups,
+        Field.WEIGHTS: packed.tracked.ctypes.data,
+        Field.GROUP_WEIGHTS: len(packed.tracked) // groups,
         Field.TABLE: table.ctypes.data,
         Field.TABLE_STRIDE: table.strides[0],
         Field.EXTRA: counting.ctypes.data,
         Field.PADDING: padding.ctypes.data,
         Field.CHANNELS: depth,
         Field.OUT_CHANNELS: size,
-        Field.STEPS: -(-reduction // 2),
+        Field.STEPS: 1 + reduction if FORMS[policy].short else -(-reduction // 2),
         Field.OTHER: quads,
         Field.PANEL_STRIDE: stride,
         Field.PANEL_ROWS: rows,
@@ -90,20 +93,30 @@ def _passes(reduction: int) -> int:
     return -(-reduction // DEPTH)
 
 
-def _policy(engine: StructureEngine) -> str:
+def _policy(job: ConvolutionJob, engine: StructureEngine) -> str:
     """As `accel_kernels.native.count_track` names it."""
     final = engine.structure.final
+    short = final.bits <= SHORT_BITS
+    fits = final.holds(_largest_product(job))
     if final.policy is not OverflowPolicy.SATURATE:
-        return "wrap"
-    return "saturate" if final.bits >= SATURATING_BITS else "clamp"
+        return "wrap16" if short and fits else "wrap"
+    if not short:
+        return "saturate"
+    return "saturate16" if fits else "clamp16"
+
+
+def _largest_product(job: ConvolutionJob) -> int:
+    largest = max(map(abs, code_span(job.command.input.dtype, job.command.input_zero_point)))
+    return largest * max(abs(int(job.weights.min())), abs(int(job.weights.max())))
 
 
 def _shifts(policy: str, bits: int) -> tuple[int, int]:
-    """By how many bits relative codes and weights are shifted, so that accumulators fill 32 bits."""
-    if policy != "saturate":
+    """By how many bits relative codes and weights are shifted, so that accumulators fill their lanes."""
+    if policy in ("wrap", "clamp16"):
         return 0, 0
-    weights = min(8, 32 - bits)
-    return 32 - bits - weights, weights
+    rest = FORMS[policy].bits - bits
+    weights = rest if FORMS[policy].short else min(8, rest)
+    return rest - weights, weights
 
 
 def _layout(begin: int, rows: int, reduction: int, entries: int) -> tuple[dict[Count, int], int]:
@@ -120,6 +133,8 @@ def _layout(begin: int, rows: int, reduction: int, entries: int) -> tuple[dict[C
         Count.MASKS: (DEPTH + 2) * WIDE * lanes // 8 + 7 * 64,
         Count.COUNTED: PLANES * lanes * 4,
         Count.SCREEN: SCREEN_BYTES,
+        Count.LAID: rows * 8,
+        Count.BY_SEGMENT: rows * _segments(reduction) * 4 * lanes,
         Count.CHOSEN: 3 * rows * 8,
     }
     places, end = {Count.EMPTY: empty}, aligned_size(begin)
@@ -133,27 +148,29 @@ class _Packed:
     """Constants of a job in the orders in which the kernels read them.
 
     Attributes:
-        pairs: weights to be tracked. addresses: of all the rest. kept: what must stay in memory.
+        tracked: weights of products that are followed. addresses: of all the rest. kept: what must stay in memory.
     """
 
     def __init__(self, job: ConvolutionJob, policy: str, bits: int, columns: int) -> None:
         groups, size = job.command.groups, job.channels // job.command.groups
         parts = [job.weights[g * size : (g + 1) * size].reshape(size, -1) for g in range(groups)]
-        shift, chosen = _shifts(policy, bits), tier()
-        starts = np.zeros(columns, np.int32)
-        starts[: job.channels] = job.bias << sum(shift) if policy == "saturate" else job.bias + (1 << (bits - 1))
+        shift, chosen, form = _shifts(policy, bits), tier(), FORMS[policy]
+        starts = np.zeros(columns, np.int16 if form.short else np.int32)
+        starts[: job.channels] = job.bias + (1 << (bits - 1)) if policy == "wrap" else job.bias << sum(shift)
         span = _span(job, bits)
         bounds, folded = _bounds(job, columns, span), job.folded_bias(flipped=True)
         signs = aligned_copy(np.concatenate([_by_sign(part, chosen) for part in parts]))
         plain = [pack_weights(part, chosen, quads=True) for part in parts]
         table = epilogue_table("raw", folded.astype(np.int32), {}, columns)
-        self.pairs = aligned_copy(np.concatenate([_in_pairs(part, chosen.lanes, shift[1]) for part in parts]))
-        every = pinned(starts), pinned(bounds), signs, aligned_copy(np.concatenate(plain)), pinned(table)
-        order = Count.STARTS, Count.BOUNDS, Count.SIGNS, Count.PLAIN, Count.PLAIN_TABLE
-        self.addresses = {place: array.ctypes.data for place, array in zip(order, every, strict=True)}
+        order = _in_rows if form.short else _in_pairs
+        self.tracked = aligned_copy(np.concatenate([order(part, chosen.lanes, shift[1]) for part in parts]))
+        by_output = _in_segments(job.weights.reshape(job.channels, -1), chosen.lanes)
+        every = pinned(starts), pinned(bounds), signs, aligned_copy(np.concatenate(plain)), pinned(table), by_output
+        order_of = Count.STARTS, Count.BOUNDS, Count.SIGNS, Count.PLAIN, Count.PLAIN_TABLE, Count.BY_OUTPUT
+        self.addresses = {place: array.ctypes.data for place, array in zip(order_of, every, strict=True)}
         self.addresses |= {Count.PLAIN_BYTES: len(plain[0]), Count.SPAN: span}
         self.addresses[Count.BOUNDS_BYTES] = bounds.strides[0] if len(bounds) > 1 else 0
-        self.kept = (self.pairs, *every)
+        self.kept = (self.tracked, *every)
 
 
 def _fits(job: ConvolutionJob, engine: StructureEngine) -> bool:
@@ -164,12 +181,16 @@ def _fits(job: ConvolutionJob, engine: StructureEngine) -> bool:
     bits = structure.final.bits
     if bits > _WIDEST or weights.min() < -SIGN or weights.max() >= SIGN:
         return False
-    largest = max(map(abs, code_span(job.command.input.dtype, job.command.input_zero_point)))
-    product = largest * max(abs(int(weights.min())), abs(int(weights.max())))
+    product = _largest_product(job)
     held = all(structure.final.holds(int(b)) for b in (bias.min(), bias.max()))
     reach = 2 * prod(weights.shape[1:]) * 2 * SIGN * SIGN + int(np.abs(bias).max())
     counted = prod(job.command.output_to.shape[:3]) * prod(weights.shape[1:])
     return product < 1 << bits and product < 1 << 15 and held and reach < _ROOM and counted < 1 << 31
+
+
+def _offset(job: ConvolutionJob) -> int:
+    """The zero point of codes as they are laid out, unsigned."""
+    return job.command.input_zero_point + (SIGN if job.codes == "s8" else 0)
 
 
 def _span(job: ConvolutionJob, bits: int) -> int:
@@ -183,7 +204,7 @@ def _bounds(job: ConvolutionJob, columns: int, span: int) -> NDArray[np.int32]:
 
     The most and the least that bias and zero point add, of all products in the block. Without a zero point, one row.
     """
-    offset = job.command.input_zero_point + (SIGN if job.codes == "s8" else 0)
+    offset = _offset(job)
     flat = job.weights.reshape(job.channels, -1).astype(np.int64)
     size = 4 * span
     blocks = -(-flat.shape[1] // size) if offset else 0
@@ -207,15 +228,43 @@ def _by_sign(weights: NDArray[np.generic], chosen: Tier) -> NDArray[np.int8]:
     return ordered.astype(np.int8).ravel()
 
 
-def _in_pairs(weights: NDArray[np.generic], lanes: int, shift: int) -> NDArray[np.int16]:
+def _segments(reduction: int) -> int:
+    """Groups of 4 products of a segment, of which there are as many as lanes."""
+    return -(-reduction // (4 * tier().lanes))
+
+
+def _in_segments(weights: NDArray[Any], lanes: int) -> Bytes:
+    """[N, K] as int8 [N, groups of 4 in a segment, segments, 4], flat: as many segments as lanes."""
+    groups = _segments(weights.shape[1])
+    padded = np.zeros((len(weights), lanes * groups * 4), np.int8)
+    padded[:, : weights.shape[1]] = weights
+    return pinned(padded.reshape(-1, lanes, groups, 4).transpose(0, 2, 1, 3))
+
+
+def _in_pairs(weights: NDArray[Any], lanes: int, shift: int) -> NDArray[np.uint8]:
     """[N, K], shifted, as int16 [tiles, pairs, columns of a tile, 2], flat: WIDE vectors each, or NARROW at the end."""
     found = []
-    for first in range(0, len(weights), WIDE * lanes):
-        part = weights[first : first + WIDE * lanes]
-        columns = (WIDE if len(part) > NARROW * lanes else NARROW) * lanes
+    for part, columns in _tiles(weights, lanes):
         padded = _padded(part, columns, 2) << shift
         found.append(padded.reshape(columns, -1, 2).transpose(1, 0, 2).ravel())
-    return np.concatenate(found).astype(np.int16)
+    return np.concatenate(found).astype(np.int16).view(np.uint8)
+
+
+def _in_rows(weights: NDArray[Any], lanes: int, shift: int) -> NDArray[np.uint8]:
+    """[N, K], shifted, as int16 [tiles, 1 + K, columns of a tile], flat, a row of zeros before the others."""
+    found = []
+    for part, columns in _tiles(weights, lanes):
+        rows = np.zeros((1 + part.shape[1], columns), np.int32)
+        rows[1:, : len(part)] = part.T
+        found.append((rows << shift).ravel())
+    return np.concatenate(found).astype(np.int16).view(np.uint8)
+
+
+def _tiles(weights: NDArray[Any], lanes: int) -> Iterator[tuple[NDArray[Any], int]]:
+    """Weights of WIDE vectors of columns, or fewer at the end; the columns that they are packed for."""
+    for first in range(0, len(weights), WIDE * lanes):
+        part = weights[first : first + WIDE * lanes]
+        yield part, (WIDE if len(part) > NARROW * lanes else NARROW) * lanes
 
 
 def _padded(weights: NDArray[np.generic], lanes: int, each: int) -> NDArray[np.int16]:

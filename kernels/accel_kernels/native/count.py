@@ -1,8 +1,9 @@
 """Convolutions whose overflow is counted, addition by addition, in accumulators of one stage.
 
-Variants are OPERANDS:EPILOGUE:BITS:POLICY (u8 or s8; a policy of `count_track`). A screen (`count_screen`) computes the
-sums, and certifies those of which no partial sum can leave the accumulator. The rest are followed product by product
-(`count_track`), products of 0 left out (`count_lists`). Where few sums are certified, the screen is left out.
+Variants are OPERANDS:EPILOGUE:BITS:POLICY (u8 or s8; a policy of `FORMS`). A screen (`count_screen`) computes the
+sums, and certifies those of which no partial sum can leave the accumulator. Where it leaves few, these are looked at
+one by one (`count_scan`). The rest are followed product by product (`count_track`), products of 0 left out
+(`count_lists`). Where few sums are certified, the screen is left out.
 
 Work goes by panels of PANEL_ROWS output pixels and, in these, by WIDE vectors of columns. A step keeps at RECORD bytes
 from the beginning of a thread's scratch memory int32 [3, columns]: events, outputs with events, outputs whose exact
@@ -18,6 +19,7 @@ from accel_kernels.native.count_blocks import DEPTH, NARROW, WIDE, Count
 from accel_kernels.native.count_encode import encode_sums
 from accel_kernels.native.count_follow import follow_products
 from accel_kernels.native.count_place import place
+from accel_kernels.native.count_scan import scan_flagged
 from accel_kernels.native.count_screen import FLAG_BYTES, SUM_BYTES, screen
 from accel_kernels.native.emit import intrinsic
 from accel_kernels.native.fields import field, inline, input_address, output_address
@@ -29,7 +31,7 @@ from accel_kernels.native.tiles import configure_tiles, release_tiles
 LANES = tier().lanes
 _BYTES = 4 * LANES
 _WIDE_COLUMNS, _HALF = WIDE * LANES, NARROW * LANES
-_LEAST_CERTIFIED = 8
+_LEAST_CERTIFIED = 4
 """The screen is left out where fewer than one half of a row in so many is certified."""
 _PROBED = TILE_ROWS
 """Rows on which it is tried before."""
@@ -46,6 +48,7 @@ def build(variant: str) -> Callable[..., None]:
     width, exact = bits // 8, policy != "wrap"
     lay = _lay(flips=operands == "s8")
     certify, products, follow, encode = _certify(), _products(), follow_products(policy), encode_sums(kind, bits)
+    scan = scan_flagged()
 
     def count(block: Int64, arena: Int64, constants: Int64, scratch: Int64, part: Int64, parts: Int64) -> None:
         image, out = input_address(block, arena), output_address(block, arena)
@@ -67,6 +70,8 @@ def build(variant: str) -> Callable[..., None]:
                         probed = rows if attempt else min(rows, _PROBED)
                         across = existing if attempt else min(existing, _HALF)
                         waiting = certify(block, a, group, n, across, probed, scratch)
+                        if waiting > 0 and place(block, Count.BOUNDS_BYTES) == 0:
+                            waiting = scan(block, a, group * columns + n, probed, scratch)
                         halves = (across + _HALF - 1) // _HALF * probed
                         trusted = (halves - waiting) * _LEAST_CERTIFIED >= halves
                         if not trusted:
@@ -96,10 +101,11 @@ def _share(rows: Int64, columns: Int64, part: Int64, parts: Int64) -> tuple[Int6
 
 @inline
 def _forget(block: Int64, rows: Int64, scratch: Int64) -> None:
-    """No row of the panel is listed."""
+    """No row of the panel is listed, nor laid in segments."""
     each = 8 * ((place(block, Count.REDUCTION) + DEPTH - 1) // DEPTH)
     for m in range(rows):
         store_int64(scratch + place(block, Count.LENGTHS) + each * m, 0)
+        store_int64(scratch + place(block, Count.LAID) + 8 * m, 0)
 
 
 def _lay(*, flips: bool) -> Callable[..., Int64]:

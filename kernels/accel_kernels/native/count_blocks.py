@@ -1,5 +1,6 @@
 """What counted convolutions and those who prepare them agree on; nothing here needs numba."""
 
+from dataclasses import dataclass
 from enum import IntEnum, auto
 
 BLOCK = 16
@@ -15,15 +16,48 @@ SPARE = 32
 """Entries that a list of products has more than products: what is written of whole vectors, and an end of zeros."""
 SCREEN_BYTES = 1 << 15
 """Of memory for what tiles hold, from an address on at which a vector begins."""
-SATURATING_BITS = 17
-"""Narrowest accumulator that fills 32 bits with relative codes times 2^7 and weights times 2^8."""
+SHORT_BITS = 16
+"""Widest accumulator that is held in 16 bits; those that saturate fill 32 with relative codes times 2^7 and weights
+times 2^8 if they are wider."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """How accumulators are held that do what a policy says when they overflow (`count_track`).
+
+    Attributes:
+        bits: of a lane.
+        additions: that a mask of a bit for each column tells of.
+    """
+
+    bits: int
+    additions: int = 1
+
+    @property
+    def short(self) -> bool:
+        """Whether twice as many fit a vector, so that half as many vectors hold as many columns."""
+        return self.bits == SHORT_BITS
+
+    def vectors(self, wide: int) -> int:
+        """Vectors that hold the columns of as many vectors of 32-bit lanes."""
+        return wide * self.bits // 32
+
+
+FORMS = {
+    "wrap": Form(32, additions=2),
+    "saturate": Form(32),
+    "wrap16": Form(16),
+    "saturate16": Form(16),
+    "clamp16": Form(16),
+}
+"""By policy and, for accumulators of at most SHORT_BITS, the bits that they are held in."""
 
 
 class Count(IntEnum):
     """Places in the int64 table at EXTRA. Addresses, then offsets into scratch memory, then numbers."""
 
     STARTS = 0
-    """int32 [columns]: accumulators as they are held before the first product."""
+    """[columns], of a form's bits: accumulators as they are held before the first product."""
     BOUNDS = auto()
     """int32 [1 + 2 blocks, columns]: what makes a bias of sums of codes; for each block, most and least of bias and
     zero point's share."""
@@ -32,6 +66,8 @@ class Count(IntEnum):
     PLAIN = auto()
     """Weights as `pack_weights` packs them, and their bias."""
     PLAIN_TABLE = auto()
+    BY_OUTPUT = auto()
+    """int8 [columns, SEGMENTS, lanes, 4]: weights of each output, in as many segments as a vector has lanes."""
     LISTS = auto()
     """[rows, passes] lists of products: int32 [entries] codes in their half of a pair, then of weights' places."""
     LENGTHS = auto()
@@ -50,6 +86,10 @@ class Count(IntEnum):
     """PLANES vectors."""
     SCREEN = auto()
     """What the screen on tiles needs."""
+    LAID = auto()
+    """int64 [rows]: whether a row's codes lie in BY_SEGMENT."""
+    BY_SEGMENT = auto()
+    """uint8 [rows, SEGMENTS, lanes, 4]: codes as weights in BY_OUTPUT."""
     CHOSEN = auto()
     """int64 [3, rows]: rows of which all vectors, the first half, the second half are to be tracked."""
     EMPTY = auto()
@@ -60,6 +100,8 @@ class Count(IntEnum):
     """Between rows of bounds; 0 where all are the bias."""
     SPAN = auto()
     """Groups of 4 products of a block."""
+    SEGMENTS = auto()
+    """Groups of 4 products of a segment."""
     ENTRIES = auto()
     """Of a list."""
     REDUCTION = auto()

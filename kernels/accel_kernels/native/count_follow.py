@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 from accel_kernels._types import Int64
-from accel_kernels.native.count_blocks import DEPTH, NARROW, PLANES, TALLIED, WIDE, Count
+from accel_kernels.native.count_blocks import DEPTH, FORMS, NARROW, PLANES, TALLIED, WIDE, Count
 from accel_kernels.native.count_lists import list_products
 from accel_kernels.native.count_place import place
 from accel_kernels.native.count_screen import FLAG_BYTES, SUM_BYTES
 from accel_kernels.native.count_tally import SEEN_BYTES, finish, spread, tally
-from accel_kernels.native.count_track import ADDITIONS, track
+from accel_kernels.native.count_track import track
 from accel_kernels.native.fields import field, inline
 from accel_kernels.native.memory import load_int64, store_int64
 from accel_kernels.native.tables import Field
@@ -57,9 +57,10 @@ def follow_products(policy: str) -> Callable[..., None]:
 
 def _follower(policy: str, *, two: bool) -> Callable[..., None]:
     """WIDE vectors of columns of some rows; or NARROW from the `half`th on, of two rows at a time."""
-    kernel, add_up, end = track(policy, two=two), tally(), finish(policy)
-    read, masks_of_pair, each = spread(policy, two=two), 2 // ADDITIONS[policy], 2 if two else 1
-    vectors, half_bytes, half_seen = NARROW if two else WIDE, NARROW * _BYTES, _HALF // 8
+    kernel, add_up, end, form = track(policy, two=two), tally(), finish(policy), FORMS[policy]
+    read, masks_of_pair, each = spread(policy, two=two), 2 // form.additions, 2 if two else 1
+    vectors, half_bytes, half_seen = NARROW if two else WIDE, form.vectors(NARROW) * _BYTES, _HALF // 8
+    size, list_row = form.bits // 8, _list_row(short=form.short)
 
     @inline
     def follower(
@@ -82,10 +83,10 @@ def _follower(policy: str, *, two: bool) -> Callable[..., None]:
         sums, masks = scratch + place(block, Count.SUMS), scratch + place(block, Count.MASKS)
         planes, record_bytes = scratch + place(block, Count.COUNTED), field(block, Field.TABLE_STRIDE) // 2
         record = scratch + field(block, Field.RECORD) + 4 * (column + half * LANES)
-        starts = place(block, Count.STARTS) + 4 * (column + half * LANES)
+        starts = place(block, Count.STARTS) + size * (column + half * LANES)
         weights = field(block, Field.WEIGHTS) + group * field(block, Field.GROUP_WEIGHTS)
-        weights += n // LANES * field(block, Field.STEPS) * _BYTES + half * _BYTES
-        beside, offset, tallied = half * LANES // 8, half * _BYTES, 0
+        weights += n * field(block, Field.STEPS) * size + half * LANES * size
+        beside, offset, tallied = half * LANES // 8, half * LANES * size, 0
         for i in range(0, PLANES * _BYTES, 8):
             store_int64(planes + i, 0)
         for i in range(rows):
@@ -93,7 +94,7 @@ def _follower(policy: str, *, two: bool) -> Callable[..., None]:
             store_int64(seen + SEEN_BYTES * m, 0)
             store_int64(seen + SEEN_BYTES * m + 8, 0)
             if load_int64(lengths + 8 * passes * m) == 0:
-                _list_row(block, a, m, lists + 2 * entries * passes * m, lengths + 8 * passes * m)
+                list_row(block, a, m, lists + 2 * entries * passes * m, lengths + 8 * passes * m)
         for k in range(passes):
             for i in range(0, rows, each):
                 m = load_int64(chosen + 8 * i)
@@ -112,14 +113,14 @@ def _follower(policy: str, *, two: bool) -> Callable[..., None]:
                     pairs = max(pairs, found)
                 z = starts if k == 0 else before
                 w = (starts if two else starts + half_bytes) if k == 0 else after
-                kernel(x, y, entries, pairs, weights, packed, p, z, w, before, after, masks)
+                kernel(x, y, entries, pairs, weights, packed * size // 4, p, z, w, before, after, masks)
                 add_up(masks, pairs * masks_of_pair, planes, flag, flag + other)
                 tallied += 1
                 if tallied % TALLIED == 0:
                     read(planes, PLANES, record)
         read(planes, PLANES, record)
         for j in range(min(vectors, (existing + LANES - 1) // LANES - half)):
-            x, y, z = held + offset + j * _BYTES, seen + beside + j * LANES // 8, sums + offset + j * _BYTES
+            x, y, z = held + offset + j * LANES * size, seen + beside + j * LANES // 8, sums + (half + j) * _BYTES
             valid = existing - (half + j) * LANES
             end(chosen, rows, x, y, z, record + j * _BYTES, record_bytes, p, valid)
 
@@ -134,12 +135,18 @@ def _extend(values: Int64, entries: Int64, pairs: Int64, wanted: Int64) -> None:
         store_int64(values + entries + i, 0)
 
 
-@inline
-def _list_row(block: Int64, a: Int64, row: Int64, lists: Int64, lengths: Int64) -> None:
+def _list_row(*, short: bool) -> Callable[..., None]:
     """The products of a row, DEPTH codes to a list."""
-    reduction, entries = place(block, Count.REDUCTION), 4 * place(block, Count.ENTRIES)
-    zero, shift = place(block, Count.ZERO), place(block, Count.SHIFT)
-    codes = a + row * field(block, Field.PANEL_STRIDE)
-    for k in range((reduction + DEPTH - 1) // DEPTH):
-        count, first, target = min(DEPTH, reduction - k * DEPTH), k * (DEPTH // 2) * _BYTES, lists + 2 * entries * k
-        list_products(codes + k * DEPTH, count, zero, shift, first, target, target + entries, lengths + 8 * k)
+    make = list_products(short=short)
+
+    @inline
+    def list_row(block: Int64, a: Int64, row: Int64, lists: Int64, lengths: Int64) -> None:
+        reduction, entries = place(block, Count.REDUCTION), 4 * place(block, Count.ENTRIES)
+        zero, shift = place(block, Count.ZERO), place(block, Count.SHIFT)
+        codes = a + row * field(block, Field.PANEL_STRIDE)
+        for k in range((reduction + DEPTH - 1) // DEPTH):
+            count, target = min(DEPTH, reduction - k * DEPTH), lists + 2 * entries * k
+            first = (k * DEPTH + 1) * _BYTES if short else k * (DEPTH // 2) * _BYTES
+            make(codes + k * DEPTH, count, zero, shift, first, target, target + entries, lengths + 8 * k)
+
+    return list_row

@@ -112,11 +112,15 @@ _STATE = 4 * TILE_BYTES
 assert 2 * TILE_ROWS * (_CHUNK * _PAIR + _STATE) <= SCREEN_BYTES
 
 
+_Limits = tuple[Value, Value] | None
+"""Where the bounds of a first block lie, and bytes between rows of bounds; None where all are the same."""
+
+
 class _TileScreen:
     """A block of `down` tiles of rows; registers: sums of positive and of negative products, a, weights of both signs.
 
     The sums of some blocks of products are stored one after the other, positive beside negative, and then looked at
-    row by row.
+    row by row. Where these are all blocks, what is known of a row stays in registers.
     """
 
     def __init__(self, down: int) -> None:
@@ -124,52 +128,80 @@ class _TileScreen:
 
     def emit(self, e: Emitter, arguments: Sequence[Value]) -> None:
         a, row_bytes, weights, groups, span, bounds, bounds_bytes, p, sums, flags, rows, memory = arguments
-        steps, block = (e.builder.sdiv(number, e.number(BLOCK)) for number in (groups, span))
+        builder = e.builder
+        steps, block = (builder.sdiv(number, e.number(BLOCK)) for number in (groups, span))
         held, state = memory, e.add(memory, _CHUNK * self._rows * _PAIR)
         for register in range(2 * self._down):
             tile(e, "tilezero", register)
         begin = [e.constant(_WIDE, number) for number in (0, 0, -(1 << 31), (1 << 31) - 1)]
         blocks, several = _parts(e, steps, block), e.number(_CHUNK)
+        uniform = builder.icmp_signed("==", bounds_bytes, e.number(0))
+        folded = e.load(bounds, _WIDE)
+        missing = builder.select(uniform, folded, e.constant(_WIDE, 0))
 
-        def prepare(row: Value, carried: list[Value]) -> list[Value]:
-            for i, value in enumerate(begin):
-                e.store(value, e.add(e.add(state, e.multiply(row, _STATE)), TILE_BYTES * i), TILE_BYTES)
-            return []
-
-        def chunk(index: Value, carried: list[Value]) -> list[Value]:
-            first, count = e.multiply(index, _CHUNK), _part(e, blocks, several, index)
-
+        def multiply_all(first: Value, count: Value) -> None:
             def multiply(k: Value, carried: list[Value]) -> list[Value]:
-                number = e.builder.add(first, k)
-                begin, these = e.builder.mul(number, block), _part(e, steps, block, number)
+                number = builder.add(first, k)
+                begin, these = builder.mul(number, block), _part(e, steps, block, number)
                 out = e.add(held, e.multiply(k, self._rows * _PAIR))
                 self._multiply(e, (a, row_bytes, weights), begin, these, out)
                 return []
 
             e.loop(count, [], multiply)
-            limits = e.add(bounds, e.multiply(bounds_bytes, e.add(e.multiply(first, 2), 1)))
-            uniform = e.builder.icmp_signed("==", bounds_bytes, e.number(0))
-            with e.builder.if_else(uniform) as (then, otherwise):
-                with then:
-                    self._widen(e, rows, count, held, state, None)
-                with otherwise:
-                    self._widen(e, rows, count, held, state, (limits, bounds_bytes))
-            return []
 
-        e.loop(rows, [], prepare)
-        e.loop(_parts(e, blocks, several), [], chunk)
-        folded = e.load(bounds, _WIDE)
-        missing = e.builder.select(e.builder.icmp_signed("==", bounds_bytes, e.number(0)), folded, e.constant(_WIDE, 0))
-
-        def finish(row: Value, carried: list[Value]) -> list[Value]:
-            place = e.add(state, e.multiply(row, _STATE))
-            positive, negative, *extremes = (e.load(e.add(place, TILE_BYTES * i), _WIDE, TILE_BYTES) for i in range(4))
-            total = e.builder.add(e.builder.add(positive, negative), folded)
-            high, low = (e.builder.add(extreme, missing) for extreme in extremes)
+        def finish(row: Value, known: list[Value]) -> None:
+            positive, negative, *extremes = known
+            total = builder.add(builder.add(positive, negative), folded)
+            high, low = (builder.add(extreme, missing) for extreme in extremes)
             _note(e, row, total, (high, low), p, (sums, flags))
+
+        def look(first: Value, count: Value, read: Callable[..., list[Value]], write: Callable[..., None]) -> None:
+            limits = e.add(bounds, e.multiply(bounds_bytes, e.add(e.multiply(first, 2), 1)))
+
+            def every(limits: _Limits) -> None:
+                def widen(row: Value, carried: list[Value]) -> list[Value]:
+                    write(row, self._widen(e, e.add(held, e.multiply(row, _PAIR)), count, read(row), limits))
+                    return []
+
+                e.loop(rows, [], widen)
+
+            with builder.if_else(uniform) as (then, otherwise):
+                with then:
+                    every(None)
+                with otherwise:
+                    every((limits, bounds_bytes))
+
+        def place(row: Value, i: int) -> Value:
+            return e.add(e.add(state, e.multiply(row, _STATE)), TILE_BYTES * i)
+
+        def recall(row: Value) -> list[Value]:
+            return [e.load(place(row, i), _WIDE, TILE_BYTES) for i in range(4)]
+
+        def keep(row: Value, known: list[Value]) -> None:
+            for i, value in enumerate(known):
+                e.store(value, place(row, i), TILE_BYTES)
+
+        def chunk(index: Value, carried: list[Value]) -> list[Value]:
+            first, count = e.multiply(index, _CHUNK), _part(e, blocks, several, index)
+            multiply_all(first, count)
+            look(first, count, recall, keep)
             return []
 
-        e.loop(rows, [], finish)
+        def each(act: Callable[[Value], None]) -> None:
+            def body(row: Value, carried: list[Value]) -> list[Value]:
+                act(row)
+                return []
+
+            e.loop(rows, [], body)
+
+        with builder.if_else(builder.icmp_signed("<=", blocks, several)) as (then, otherwise):
+            with then:
+                multiply_all(e.number(0), blocks)
+                look(e.number(0), blocks, lambda row: begin, finish)
+            with otherwise:
+                each(lambda row: keep(row, begin))
+                e.loop(_parts(e, blocks, several), [], chunk)
+                each(lambda row: finish(row, recall(row)))
 
     def _multiply(
         self, e: Emitter, operands: tuple[Value, Value, Value], first: Value, count: Value, out: Value
@@ -196,32 +228,22 @@ class _TileScreen:
                 target = pointer(e, e.add(out, i * TILE_ROWS * _PAIR + TILE_BYTES * sign))
                 tile(e, "tilestored64", 2 * i + sign, target, e.number(_PAIR))
 
-    def _widen(
-        self, e: Emitter, rows: Value, count: Value, held: Value, state: Value, limits: tuple[Value, Value] | None
-    ) -> None:
-        """Include the bounds of some blocks in the extremes of all rows."""
+    def _widen(self, e: Emitter, source: Value, count: Value, known: list[Value], limits: _Limits) -> list[Value]:
+        """Of a row, the sums after some blocks, and the extremes with the bounds of these included."""
         builder = e.builder
 
-        def widen(row: Value, carried: list[Value]) -> list[Value]:
-            place, source = e.add(state, e.multiply(row, _STATE)), e.add(held, e.multiply(row, _PAIR))
-            before = [e.load(e.add(place, TILE_BYTES * i), _WIDE, TILE_BYTES) for i in range(4)]
+        def block(k: Value, carried: list[Value]) -> list[Value]:
+            positive, negative, high, low = carried
+            now = e.add(source, e.multiply(k, self._rows * _PAIR))
+            more, less = (e.load(e.add(now, TILE_BYTES * sign), _WIDE, TILE_BYTES) for sign in range(2))
+            top, bottom = builder.add(more, negative), builder.add(less, positive)
+            if limits:
+                limit = e.add(limits[0], e.multiply(limits[1], e.multiply(k, 2)))
+                top = builder.add(top, e.load(limit, _WIDE))
+                bottom = builder.add(bottom, e.load(e.add(limit, limits[1]), _WIDE))
+            return [more, less, e.elementwise("smax", high, top), e.elementwise("smin", low, bottom)]
 
-            def block(k: Value, carried: list[Value]) -> list[Value]:
-                positive, negative, high, low = carried
-                now = e.add(source, e.multiply(k, self._rows * _PAIR))
-                more, less = (e.load(e.add(now, TILE_BYTES * sign), _WIDE, TILE_BYTES) for sign in range(2))
-                top, bottom = builder.add(more, negative), builder.add(less, positive)
-                if limits:
-                    limit = e.add(limits[0], e.multiply(limits[1], e.multiply(k, 2)))
-                    top = builder.add(top, e.load(limit, _WIDE))
-                    bottom = builder.add(bottom, e.load(e.add(limit, limits[1]), _WIDE))
-                return [more, less, e.elementwise("smax", high, top), e.elementwise("smin", low, bottom)]
-
-            for i, value in enumerate(e.loop(count, before, block)):
-                e.store(value, e.add(place, TILE_BYTES * i), TILE_BYTES)
-            return []
-
-        e.loop(rows, [], widen)
+        return e.loop(count, known, block)
 
 
 def screen(rows: int) -> Any:

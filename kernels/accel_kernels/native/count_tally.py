@@ -5,10 +5,10 @@ from typing import Any
 
 from llvmlite import ir
 
-from accel_kernels.native.count_blocks import NARROW, PLANES
+from accel_kernels.native.count_blocks import FORMS, NARROW, PLANES
 from accel_kernels.native.count_screen import SUM_BYTES
-from accel_kernels.native.count_track import ADDED, ADDITIONS, GATHERED, LANES, limits, ternary
-from accel_kernels.native.emit import I8, I32, I64, Emitter, Value, intrinsic, vector
+from accel_kernels.native.count_track import ADDED, GATHERED, LANES, limits, ternary
+from accel_kernels.native.emit import I8, I16, I32, I64, Emitter, Value, intrinsic, vector
 
 _WIDE = vector(I32, LANES)
 _BYTES = 4 * LANES
@@ -69,7 +69,7 @@ class _Spread:
     ARGUMENTS = 3
 
     def __init__(self, policy: str, *, two: bool) -> None:
-        self._events, self._two = ADDITIONS[policy], two
+        self._events, self._two = FORMS[policy].additions, two
 
     def emit(self, e: Emitter, arguments: Sequence[Value]) -> None:
         planes, count, record = arguments
@@ -126,21 +126,26 @@ class _Finish:
     ARGUMENTS = 9
 
     def __init__(self, policy: str) -> None:
-        self._policy = policy
+        self._policy, self._form = policy, FORMS[policy]
+
+    def _held(self, e: Emitter, place: Value) -> Value:
+        if self._form.short:
+            return e.builder.sext(e.load(place, vector(I16, LANES)), _WIDE)
+        return e.load(place, _WIDE)
 
     def emit(self, e: Emitter, arguments: Sequence[Value]) -> None:
         rows, count, held, seen, sums, record, record_bytes, p, valid = arguments
         builder, zero = e.builder, e.constant(_WIDE, 0)
         half, _, top = limits(e, p)
         bits = e.splat(builder.trunc(p, I32), LANES)
-        rest = builder.sub(e.constant(_WIDE, 32), bits)
+        rest = builder.sub(e.constant(_WIDE, self._form.bits), bits)
         lanes = ir.Constant(_WIDE, list(range(LANES)))
         exist = builder.icmp_signed("<", lanes, e.splat(builder.trunc(valid, I32), LANES))
 
         def finish(index: Value, tallies: list[Value]) -> list[Value]:
             row = e.load(e.add(rows, e.multiply(index, 8)), I64)
             place = e.add(sums, e.multiply(row, SUM_BYTES))
-            value = e.load(e.add(held, e.multiply(row, SUM_BYTES)), _WIDE)
+            value = self._held(e, e.add(held, e.multiply(row, SUM_BYTES)))
             mask = e.load(e.add(seen, e.multiply(row, SEEN_BYTES)), _MASK)
             overflowed, last = builder.bitcast(mask, vector(ir.IntType(1), LANES)), zero
             if self._policy == "wrap":
@@ -150,7 +155,7 @@ class _Finish:
                 outside = builder.icmp_signed("!=", builder.and_(value, builder.not_(top)), zero)
             else:
                 exact = builder.add(e.load(place, _WIDE), half)
-                kept = builder.ashr(value, rest) if self._policy == "saturate" else builder.sub(value, half)
+                kept = value if self._policy == "clamp16" else builder.ashr(value, rest)
                 outside = builder.icmp_signed("!=", builder.and_(exact, builder.not_(top)), zero)
             e.store(kept, place)
             persistent = builder.and_(outside, exist)
