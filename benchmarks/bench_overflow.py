@@ -1,6 +1,6 @@
 """Counting overflow against the plain run of the same network, in one process, on one thread.
 
-    python benchmarks/bench_overflow.py [--image 224] [--widths 15 16 ...]
+    python benchmarks/bench_overflow.py [--image 224] [--widths 15 16 ...] [--deviation 40]
 
 ResNet-50's shapes with seeded random weights and inputs. For each width and policy: the time of a counting run over
 that of the functional run (medians of samples that a probe brackets), and how many outputs overflow.
@@ -26,9 +26,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--image", type=int, default=224)
     parser.add_argument("--widths", type=int, nargs="*", default=[16, 18, 19, 20, 22, 24])
+    parser.add_argument("--deviation", type=float, default=40.0, help="of weights: rates between those of two widths")
     parser.add_argument("--rounds", type=int, default=5)
     chosen = parser.parse_args()
-    graph = resnet50(chosen.image, codes=ElementType.UINT8)
+    graph = resnet50(chosen.image, codes=ElementType.UINT8, deviation=chosen.deviation)
     program = accel_sim.compile(graph, load_hardware(), "onnxruntime")
     inputs = accel_sim.random_inputs(graph)
     machine, sampler = Machine(program.hardware), Sampler(matrix_probe(), time.thread_time)

@@ -18,9 +18,11 @@ _CODE_DEVIATION = 40.0  # of weights and, about, of activations: outputs then fi
 _ZERO_POINT = -3  # of int8 activations that may be negative
 
 
-def weight_codes(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.int8]:
+def weight_codes(
+    rng: np.random.Generator, shape: tuple[int, ...], deviation: float = _CODE_DEVIATION
+) -> NDArray[np.int8]:
     """Weights."""
-    return rng.normal(0, _CODE_DEVIATION, shape).round().clip(-127, 127).astype(np.int8)
+    return rng.normal(0, deviation, shape).round().clip(-127, 127).astype(np.int8)
 
 
 def activations(rng: np.random.Generator, shape: tuple[int, ...], codes: ElementType) -> NDArray[np.integer]:
@@ -30,8 +32,11 @@ def activations(rng: np.random.Generator, shape: tuple[int, ...], codes: Element
 
 
 class _Builder:
-    def __init__(self, name: str, image: int, seed: int, codes: ElementType, *, same: bool) -> None:
+    def __init__(
+        self, name: str, image: int, seed: int, codes: ElementType, *, same: bool, deviation: float = _CODE_DEVIATION
+    ) -> None:
         self._name, self._rng, self._codes, self._same = name, np.random.default_rng(seed), codes, same
+        self._deviation = deviation
         self._tensors = {"x": Tensor("x", (1, image, image, 3), codes, self._grid(relu=False))}
         self._nodes: list[Node] = []
 
@@ -56,8 +61,8 @@ class _Builder:
 
     def weights(self, shape: tuple[int, ...]) -> tuple[str, str]:
         """Constants for weights and bias."""
-        scale = 1 / (_CODE_DEVIATION * float(np.prod(shape[1:])) ** 0.5)
-        codes = weight_codes(self._rng, shape)
+        scale = 1 / (self._deviation * float(np.prod(shape[1:])) ** 0.5)
+        codes = weight_codes(self._rng, shape, self._deviation)
         grid = QuantParams.per_channel([scale] * shape[0], axis=0)
         bias_type = ElementType.INT64 if self._codes is ElementType.INT16 else ElementType.INT32
         bias = self._rng.integers(-1000, 1000, shape[0]).astype(bias_type.dtype)
@@ -102,9 +107,19 @@ def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
-def resnet50(image: int = 224, seed: int = 0, codes: ElementType = ElementType.INT8, *, same: bool = False) -> Graph:
-    """ResNet-50 (He et al. 2015, table 1; stride in the 3x3 convolutions): 4.09 GMAC at 224 x 224."""
-    b = _Builder("resnet50-shaped", image, seed, codes, same=same)
+def resnet50(
+    image: int = 224,
+    seed: int = 0,
+    codes: ElementType = ElementType.INT8,
+    *,
+    same: bool = False,
+    deviation: float = _CODE_DEVIATION,
+) -> Graph:
+    """ResNet-50 (He et al. 2015, table 1; stride in the 3x3 convolutions): 4.09 GMAC at 224 x 224.
+
+    `deviation` is the weights': accumulators grow with it, outputs do not.
+    """
+    b = _Builder("resnet50-shaped", image, seed, codes, same=same, deviation=deviation)
     x = b.convolve("x", 64, 7, 2)
     n, height, width, depth = b.shape(x)
     pool = ir.MaxPool2D((3, 3), (2, 2), padding=b.padding((height, width), 3, 2))
