@@ -1,5 +1,8 @@
 """Overflow verdicts: proof, observation, and what the report says of a width."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,6 +11,9 @@ from accel_sim.analysis.provenance import Provenance
 from accel_sim.errors import InputError
 from accel_sim.ir import ElementType, FullyConnected, Graph, Node, QuantParams, Tensor
 from accel_sim.numerics.profiles import PROFILES
+from accel_sim.report.html import to_html
+from accel_sim.report.json_form import to_json
+from accel_sim.report.terminal.pages import to_text
 from accel_sim.sim.result import LayerResult, Level, RunResult
 
 ABOUT = Provenance("net", "", "tflite", None, "one sample")
@@ -64,6 +70,27 @@ def test_every_impossible_width_is_told():
     with pytest.raises(InputError) as error:
         analyze_overflow(network([1, 0]), PROFILES["paper"], ABOUT, [7, 32, 65])
     assert [fault.value for fault in error.value.faults] == ["7", "65"]
+
+
+def test_layers_that_are_added_in_float_are_named_and_have_no_accumulators():
+    graph = network([1, 0], [127, 127])
+    y = graph.tensors["y"]
+    grid = replace(graph.tensors["x"], name="z", shape=y.shape)
+    tensors = graph.tensors | {"z": grid, "v": Tensor("v", (1, 1), ElementType.INT8, y.quant)}
+    tensors |= {"u": Tensor("u", (1, 2), ElementType.INT8, y.quant, np.ones((1, 2), np.int8))}
+    nodes = (
+        Node("in float", FullyConnected(in_float=True), ("x", "w"), ("z",)),
+        Node("in integers", FullyConnected(), ("z", "u"), ("v",)),
+    )
+    graph = Graph("net", nodes, tensors, ("x",), ("v",))
+    report = analyze_overflow(graph, PROFILES["onnxruntime"], ABOUT, [10])
+    assert report.in_float == ("in float",)
+    assert [layer.name for layer in report.layers] == ["in integers"]
+    assert report.safe_bits == 10
+    assert analyze_overflow(graph, PROFILES["tflite"], ABOUT, [10]).in_float == ()
+    assert json.loads(to_json(report))["in_float"] == ["in float"]
+    assert "1 layer has no integer accumulators" in " ".join(to_text(report).split())
+    assert "No integer accumulators" in to_html(report)
 
 
 def test_a_network_without_accumulators_needs_none():

@@ -153,6 +153,7 @@ def _overflow(report: OverflowReport) -> Document:
         "observed_bits": report.observed_bits,
         "unproved": {bits: [layer.name for layer in report.unproved(bits)] for bits in report.accumulators},
         "layers": [overflow_layer(layer) for layer in report.layers],
+        "in_float": report.in_float,
         "curve": curve_document(report.curve) if report.curve else None,
     }
 

@@ -204,7 +204,7 @@ def _shifted(graph: Graph, node: Node, op: RequantShift, known: Intervals) -> In
 def _accumulated(graph: Graph, node: Node, profile: Profile, known: Intervals) -> Interval | None:
     """Convolutions and products: the accumulators' range, requantized."""
     products = dot_products_of(graph, node)
-    if _in_float(graph, node, profile):
+    if computed_in_float(graph, node, profile):
         return None
     x, w, result = products.x.quant, products.w.quant, graph.result(node)
     bias = graph.optional(node, 2) if not isinstance(node.op, MatMul) else None
@@ -224,7 +224,8 @@ def _accumulated(graph: Graph, node: Node, profile: Profile, known: Intervals) -
     return _requantized(node, profile, (x, w, result.quant), (low, high), wide=wide)
 
 
-def _in_float(graph: Graph, node: Node, profile: Profile) -> bool:
+def computed_in_float(graph: Graph, node: Node, profile: Profile) -> bool:
+    """Whether a profile adds the products of a convolution or matrix product in float32: no integer accumulates."""
     op = node.op
     if not isinstance(op, TransposeConv2D):
         return derive_float_dot_products(profile, graph, node) is not None

@@ -17,7 +17,7 @@ from accel_sim.analysis.overflow.bounds import (
 from accel_sim.analysis.overflow.certificates import input_ranges
 from accel_sim.analysis.overflow.curve import OverflowCurve
 from accel_sim.analysis.overflow.dot_products import DotProducts, dot_products
-from accel_sim.analysis.overflow.interval_propagation import propagate
+from accel_sim.analysis.overflow.interval_propagation import computed_in_float, propagate
 from accel_sim.analysis.overflow.intervals import Intervals
 from accel_sim.analysis.provenance import Provenance
 from accel_sim.errors import Fault, InputError
@@ -140,6 +140,7 @@ class OverflowReport:
         accumulators: the widths asked about, in bits, ascending.
         samples: how many were run to observe extremes; 0 for the static analysis alone.
         layers: those that have accumulators, in order of execution.
+        in_float: names of convolutions and products that have none, as the profile adds them in float32.
         curve: what each width and structure costs on the samples; None where nothing was counted.
     """
 
@@ -147,6 +148,7 @@ class OverflowReport:
     accumulators: tuple[int, ...]
     samples: int
     layers: tuple[LayerOverflow, ...]
+    in_float: tuple[str, ...] = ()
     curve: OverflowCurve | None = None
 
     @property
@@ -199,12 +201,14 @@ def analyze_overflow(
     widths = tuple(sorted(set(accumulators)))
     _check_widths(widths)
     results = {layer.name: layer for layer in run.layers} if run else {}
-    intervals = propagate(graph, profile)
+    intervals, products = propagate(graph, profile), tuple(dot_products(graph))
+    in_float = tuple(p.node.name for p in products if computed_in_float(graph, p.node, profile))
     layers = tuple(
         _layer(p, [prove(p, r) for r in input_ranges(p, intervals, calibrated)], results, widths)
-        for p in dot_products(graph)
+        for p in products
+        if p.node.name not in in_float
     )
-    return OverflowReport(provenance, widths, run.samples if run else 0, layers)
+    return OverflowReport(provenance, widths, run.samples if run else 0, layers, in_float)
 
 
 def _check_widths(widths: Iterable[int]) -> None:

@@ -59,6 +59,8 @@ def _runs(widths: list[int]) -> str:
 
 def _tiles(report: OverflowReport) -> list[Tile]:
     tiles = [Tile("layers with accumulators", f"{len(report.layers)}")]
+    if report.in_float:
+        tiles.append(Tile("layers in float32", f"{len(report.in_float)}", "without integer accumulators"))
     if report.safe_bits is not None:
         tiles.append(Tile("proved safe", f"{report.safe_bits} bits", "for every input", "good"))
     if report.observed_bits is not None:
@@ -75,7 +77,7 @@ def _tiles(report: OverflowReport) -> list[Tile]:
 
 def _network(report: OverflowReport) -> Section | None:
     if not report.layers:
-        return None
+        return Section("Network", tables=_in_float(report)) if report.in_float else None
     known = [kind for kind in _PREMISES if any(layer.range_of(kind) for layer in report.layers)]
     watched = any(layer.observed for layer in report.layers)
     heads = [Column("#"), LAYER_COLUMN, Column("Operator", text=True), Column("Terms")]
@@ -93,8 +95,15 @@ def _network(report: OverflowReport) -> Section | None:
         "Narrowest safe widths, in bits. Lowest, highest, exact: of every partial sum, in every order, over all inputs"
     )
     note = " ".join(["0-centred, L1 and types are coarser bounds.", *(_PREMISES[kind] for kind in known)])
-    tables = (Table(caption, tuple(heads), tuple(rows)), _by_range(report, names))
+    tables = (Table(caption, tuple(heads), tuple(rows)), _by_range(report, names), *_in_float(report))
     return Section("Network", note, tables=tables)
+
+
+def _in_float(report: OverflowReport) -> tuple[Table, ...]:
+    """The layers that have none."""
+    rows: tuple[Row, ...] = tuple((named(name, name),) for name in report.in_float)
+    caption = "No integer accumulators: the profile adds the products of these layers in float32"
+    return (Table(caption, (LAYER_COLUMN,), rows),) if rows else ()
 
 
 def _bounds(layer: LayerOverflow, most: int) -> Row:

@@ -13,6 +13,7 @@ _PREMISES = (
     (InputKind.INTERVAL, "suffice for what any input of the network can lead to, by intervals from layer to layer"),
     (InputKind.CALIBRATED, "suffice for every combination of the codes that these inputs led to"),
 )
+_MOST_NAMES = 4
 _MOST_WIDTH_COLUMNS = 6  # more widths than this are told in the summary alone
 _CAPTION = (
     "Lowest, Highest, exact: every partial sum, in every order, over all inputs of the grid; 0-centred, L1, types: by "
@@ -82,9 +83,10 @@ def _mark(verdict: WidthVerdict) -> Text:
 
 
 def _summary(report: OverflowReport) -> list[tuple[str, str]]:
+    floats = [("in float32", _in_float(report))] if report.in_float else []
     if report.safe_bits is None:
-        return [("verdict", "this network has no accumulators")]
-    rows = [("safe", f"{report.safe_bits} bits: no input can overflow any accumulator of this network")]
+        return [("verdict", "this network has no accumulators"), *floats]
+    rows = [*floats, ("safe", f"{report.safe_bits} bits: no input can overflow any accumulator of this network")]
     for kind, text in _PREMISES:
         bits = report.proved_bits(kind)
         if bits is not None and bits < report.safe_bits:
@@ -93,6 +95,14 @@ def _summary(report: OverflowReport) -> list[tuple[str, str]]:
         rows.append(("seen", f"{report.observed_bits} bits held everything observed in {samples(report.samples)}"))
     rows += [(f"{bits} bits", _worth(report, bits)) for bits in report.accumulators]
     return rows
+
+
+def _in_float(report: OverflowReport) -> str:
+    """The layers that have no integer accumulators, in a sentence."""
+    names, few = report.in_float, report.in_float[:_MOST_NAMES]
+    more = f" and {len(names) - len(few)} more" if len(names) > len(few) else ""
+    layers = "layer has" if len(names) == 1 else "layers have"
+    return f"{len(names)} {layers} no integer accumulators, as the profile adds in float32: {', '.join(few)}{more}"
 
 
 def _worth(report: OverflowReport, bits: int) -> str:
