@@ -18,7 +18,7 @@ from accel_sim.sim.native.watched import watched_convolution
 from accel_sim.sim.preparation import Context
 from accel_sim.sim.structured import StructureEngine
 
-_PANEL_BYTES = 1 << 19
+_PANEL_BYTES = 1 << (19 if tier().tiles else 17)
 _TILED_ROWS = 2 * TILE_ROWS
 _SHARED_ROWS, _SHARED_LINES = 192, 14
 """Of a share, at least, where a thread has several: blocks are whole, few lines are read twice."""
