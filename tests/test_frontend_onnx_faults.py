@@ -173,6 +173,16 @@ def test_a_grid_is_handed_on_only_where_values_lie_on_it(part):
     assert "a result inside an integer network is quantized before it is used" in faults(model)
 
 
+def test_floats_that_are_pooled_before_they_are_quantized_are_no_codes():
+    """The pooled values may be quantized in two places, but their mean is one of floats."""
+    model, x = floats((1, 2, 8, 8))
+    pooled = model.node("MaxPool", [model.node("MaxPool", [x], kernel_shape=[2, 2])], kernel_shape=[2, 2])
+    mean = model.node("ReduceMean", [pooled], axes=[2, 3])
+    values = [model.dequantize(model.quantize(v, GRID), GRID.scale, GRID.zero) for v in (pooled, mean)]
+    model.quantized_output(model.node("Mul", values), GRID)
+    assert "a quantized value is read through DequantizeLinear only" in faults(model)
+
+
 def test_a_filling_on_the_grid_is_handed_on():
     model = ModelBuilder(13)
     x = model.quantized_input("x", np.zeros((1, 2, 4, 4), np.uint8), GRID)

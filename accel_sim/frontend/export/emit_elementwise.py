@@ -51,13 +51,15 @@ def emit_clip(values: Values, node: Node, op: Clip) -> None:
 
 
 def emit_requantize(values: Values, node: Node, op: Requantize) -> None:
-    """DequantizeLinear of the operand into QuantizeLinear of the result."""
+    """DequantizeLinear of the operand into QuantizeLinear of the result, with a Concat of one operand between."""
     _emit_requantized(values, node, op)
 
 
 def _emit_requantized(values: Values, node: Node, op: Requantize | Clip) -> None:
+    """Two pairs of QuantizeLinear and DequantizeLinear in a row ONNX Runtime makes one of, on a grid of its own."""
     x, y = values.graph.operand(node, 0), values.graph.result(node)
-    values.write(y, values.read(x), values.order(x), getattr(op, "activation", NO_ACTIVATION))
+    between = values.operator(node, "Concat", [values.read(x)], axis=0) if x.shape else values.read(x)
+    values.write(y, between, values.order(x), getattr(op, "activation", NO_ACTIVATION))
 
 
 def emit_leaky_relu(values: Values, node: Node, op: LeakyRelu) -> None:

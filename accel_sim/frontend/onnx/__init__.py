@@ -1,8 +1,9 @@
 """ONNX: the bytes of an .onnx file -> a Graph.
 
 The stages, in order: `proto` parses and checks the container (`external` reads weights kept beside it, `ordering`
-puts the nodes in order); `prepare` computes constant nodes (`folding`); `quantization` turns QuantizeLinear,
-DequantizeLinear and the QLinear operators (`qoperator`) into grids of values, `dialect` does so for Deeploy's files;
+puts the nodes in order); `prepare` computes constant nodes (`folding`); `double_pairs` makes one of two pairs of
+QuantizeLinear and DequantizeLinear in a row; `quantization` turns QuantizeLinear, DequantizeLinear and the QLinear
+operators (`qoperator`) into grids of values, `dialect` does so for Deeploy's files;
 `propagation` fuses clamps and gives every value its grid; `unsigned` gives int8 activations the uint8 grids that ONNX
 Runtime computes on, where that matters; `importer` translates step by step (`operators`), after the
 constraints of `rules` that `registry` lists; `emitter` lays tensors out, channels last. `view` reads attributes and

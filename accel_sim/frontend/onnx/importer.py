@@ -8,6 +8,7 @@ import numpy as np
 from accel_sim.errors import Fault, UnsupportedModelError
 from accel_sim.frontend._listing import ListedOperator
 from accel_sim.frontend.onnx.dialect import is_integer_dialect, resolve_dialect
+from accel_sim.frontend.onnx.double_pairs import merge_pairs
 from accel_sim.frontend.onnx.emitter import Axes, Emitter, canonical, file_order, input_faults
 from accel_sim.frontend.onnx.folding import FOLDERS, shape_slice
 from accel_sim.frontend.onnx.grids import FileGrid
@@ -51,6 +52,7 @@ def load_onnx(data: bytes, name: str, directory: Path | None = None, missing: li
     if is_integer_dialect(network):
         resolve_dialect(network)
     else:
+        merge_pairs(network)
         resolve_quantization(network)
     if network.is_integer:
         propagate_grids(network)

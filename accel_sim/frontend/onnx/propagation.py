@@ -38,12 +38,13 @@ def propagate_grids(network: Network) -> None:
     fuse_bias(network)
     _fuse_clamps(network)
     _forward(network)
+    read_as_floats = _read_as_floats(network)
     _backward(network)
     for name, dtype in network.codes.items():
         network.grids.setdefault(name, unit_grid(dtype))
     network.faults += _arithmetic_on_codes(network)
     network.faults += _without_grid(network)
-    network.faults += _read_as_floats(network)
+    network.faults += read_as_floats
 
 
 def moves(step: Step) -> bool:
@@ -218,7 +219,7 @@ def _without_grid(network: Network) -> list[Fault]:
 
 
 def _read_as_floats(network: Network) -> list[Fault]:
-    """Values that are quantized, but also read before that."""
+    """Values that are quantized, but also read before that. Values lie on grids known before `_backward`."""
     makers = network.makers()
     faults = []
     for name, where in network.float_reads.items():

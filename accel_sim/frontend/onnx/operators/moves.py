@@ -140,7 +140,10 @@ def split(op: Operation) -> None:
 
 
 def concat(op: Operation) -> None:
-    """Concat, QLinearConcat: all operands in the first one's layout."""
+    """Concat, QLinearConcat: all operands in the first one's layout; of one operand, its requantization."""
+    if op.count == 1 and op.activation.is_identity and not op.is_constant(0):
+        requantize(op)
+        return
     shapes = [op.shape(i) for i in range(op.count)]
     rank = len(shapes[0])
     axis = in_rank(op.integer("axis"), rank)
