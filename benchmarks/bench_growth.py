@@ -3,7 +3,8 @@
     PYTHONPATH=.:kernels:benchmarks python benchmarks/bench_growth.py [--most-gmac 10]
 
 Eight equal convolutions over growing images, then ResNet-50's shape over growing images; functional level, one thread.
-Time: the fastest of several runs whose probe was quiet (`sampling`). Memory: by how much the process grows while it
+Time: the fastest of several runs whose probe was quiet (`sampling`), and of the native steps alone; the rest is what
+every run costs: checks and copies of inputs and outputs, in Python. Memory: by how much the process grows while it
 compiles and runs, sampled every millisecond, each size in a process of its own; beside it the weights plus the largest
 set of activations that is alive at once.
 """
@@ -13,16 +14,19 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import networks
 import numpy as np
-from sampling import Sampler, matrix_probe, peak_memory
+from sampling import Run, Sampler, matrix_probe, peak_memory
 
 import accel_sim
 from accel_sim.ir import Graph
+from accel_sim.sim.prepared import prepared
+from accel_sim.sim.result import Level
 
 FAMILIES: dict[str, tuple[Callable[[int], Graph], tuple[int, ...]]] = {
     "plain": (networks.plain, (6, 13, 26, 58, 104, 184)),
@@ -43,12 +47,16 @@ def measure(family: str, image: int) -> Row:
 
     grown = peak_memory(first)
     program = accel_sim.compile(graph, profile="tflite")
-    timings = Sampler(matrix_probe()).compare(
-        {"run": lambda: accel_sim.run(program, codes, "functional", threads=1)}, 7, 20
-    )
+    worker, count = prepared(program, program.hardware, Level.FUNCTIONAL).worker(), len(program.commands)
+    runs: dict[str, Run] = {
+        "run": lambda: accel_sim.run(program, codes, "functional", threads=1),
+        "steps": lambda: worker.execute(0, count),
+    }
+    timings = Sampler(matrix_probe(), time.thread_time).compare(runs, 7, 20)
+    run, steps = (timings[name].low for name in runs)
     macs = networks.multiply_accumulates(graph)
     needed = networks.constant_bytes(graph) + networks.largest_live_set(graph)
-    return {"macs": macs, "seconds": timings["run"].median, "grown": grown, "needed": needed}
+    return {"macs": macs, "seconds": run, "steps": steps, "grown": grown, "needed": needed}
 
 
 def _run(graph: Graph, codes: np.ndarray) -> None:
@@ -72,17 +80,21 @@ def main() -> None:
             command = [sys.executable, __file__, "--one", family, str(image)]
             rows.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
             _show(family, image, rows[-1])
-        each = [row["seconds"] / row["macs"] for row in rows]
-        print(f"{family}: time per MAC, slowest over fastest: {max(each) / min(each):.2f}")
+        whole, steps = (_spread([row[key] / row["macs"] for row in rows]) for key in ("seconds", "steps"))
+        print(f"{family}: time per MAC, slowest over fastest: {whole:.2f}, of the native steps alone {steps:.2f}")
         memory = max(row["grown"] / row["needed"] for row in rows)
         print(f"{family}: memory over weights + largest live set, at most: {memory:.2f}")
+
+
+def _spread(values: list[float]) -> float:
+    return max(values) / min(values)
 
 
 def _show(family: str, image: int, row: Row) -> None:
     print(
         f"{family:9s} {image:4d} px {row['macs'] / 1e6:9.1f} MMAC {row['seconds'] * 1e3:9.3f} ms"
-        f" {row['macs'] / row['seconds'] / 1e9:7.1f} GMAC/s   {row['grown'] / 1e6:7.1f} MB grown,"
-        f" {row['needed'] / 1e6:7.1f} MB weights + live set",
+        f" {row['macs'] / row['seconds'] / 1e9:7.1f} GMAC/s (steps {row['steps'] * 1e3:9.3f} ms)  "
+        f" {row['grown'] / 1e6:7.1f} MB grown, {row['needed'] / 1e6:7.1f} MB weights + live set",
         flush=True,
     )
 

@@ -2,9 +2,10 @@
 
     PYTHONPATH=.:kernels:benchmarks python benchmarks/bench_threads.py [--rounds 9] [--seconds 30]
 
-Functional level, the networks of `networks` at 224 x 224. Quiet: medians of samples whose parallel probe was quiet
-(`sampling`), one thread and two in turns. Busy: medians and 95th percentiles of all runs. `bound` is what two runs
-of one thread each reach together over one alone, on this machine: cores that share units or caches stay below 2.
+Functional level, the networks of `networks` at 224 x 224. Quiet: medians of samples in which a probe of two threads
+took hardly longer than one thread alone, before and after (`sampling`), one thread and two in turns. Busy: medians and
+95th percentiles of all runs. `bound` is what two runs of one thread each reach together over one alone, on this
+machine: cores that share units or caches stay below 2.
 """
 
 import argparse
@@ -46,7 +47,8 @@ def main() -> None:
 def _quiet(name: str, runs: Callable[[int], Run], options: argparse.Namespace) -> None:
     pair = parallel_runs(runs(1))
     work = {"one": runs(1), "two": runs(2), "pair": pair}
-    timings = Sampler(parallel_probe(2)).compare(work, options.rounds, options.seconds)
+    alone = Sampler(parallel_probe(1)).best
+    timings = Sampler(parallel_probe(2), best=alone).compare(work, options.rounds, options.seconds)
     one, two, both = (timings[key] for key in work)
     print(
         f"{name}: {_ratio(one, two):.2f} x (one thread {one}, two {two}), bound {2 * _ratio(one, both):.2f}", flush=True

@@ -136,7 +136,7 @@ def share_columns(columns: Int64, part: Int64, parts: Int64) -> tuple[Int64, Int
 
 
 _MANY = 16
-_FEW = 4
+_FEW = 6
 _TILE = tier().columns
 _ROW_BLOCK = tier().rows[-2]
 
