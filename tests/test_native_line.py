@@ -1,5 +1,6 @@
 """Requantization by one multiply-add: what is proven is true, what is wrong is refused, and steps compute it."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 
@@ -16,13 +17,22 @@ from accel_sim.numerics.requantization import (
     Rounding,
 )
 from accel_sim.program import Convolve, Tiling, Window
+from accel_sim.sim.native import packed
 from accel_sim.sim.native.line import START, Line, find_bent_line, find_line, proves
 from accel_sim.sim.native.line_steps import Columns, Steps, columns_of
 from accel_sim.sim.native.packed import line_epilogue
 from accel_sim.sim.native.runner import available
 
 FROM = 250_000
+
 KINDS = ("double", "single", "float")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _few_sums_have_lines_too() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packed, "_LEAST_ROWS", 1)
+        yield
 
 
 def recipe_of(rng: np.random.Generator, kind: str, dtype: str, scales: np.ndarray) -> Requantization:
@@ -302,9 +312,23 @@ def test_steps_of_depthwise_layers(dtype: str, rng: np.random.Generator) -> None
     assert has or recipe.zero_point == np.iinfo(dtype).max or tier().lanes != 16
 
 
+@pytest.mark.skipif(not available(), reason="steps are compiled code")
 def test_long_sums_keep_their_ending() -> None:
     """It makes little difference there, and finding lines takes time."""
     recipe = FixedPointRequantization(-128, (-128,), (127,), ((1 << 30) + 12345,), (-8,), Rounding.DOUBLE)
-    low, high = np.array([-1000]), np.array([1000])
-    for reduction, has in ((256, tier().lanes == 16), (513, False)):
-        assert (line_epilogue(recipe, "int8", low, high, reduction) is not None) == has
+    for terms, has in ((packed.LONGEST, tier().lanes == 16), (packed.LONGEST + 1, False)):
+        x, w = np.ones((3, terms), np.int8), np.ones((5, terms), np.int8)
+        assert check(case(recipe, x, w, np.zeros(5, np.int64), 0, "int8"), recipe) == has
+
+
+def test_few_sums_keep_their_ending() -> None:
+    """Where finding lines would take longer than they save in thousands of runs."""
+    columns = 40
+    multipliers = tuple((1 << 30) + 12345 * i for i in range(columns))
+    many = FixedPointRequantization(-128, (-128,), (127,), multipliers, (-8,), Rounding.DOUBLE)
+    one = replace(many, multiplier=many.multiplier[:1])
+    low, high = np.full(columns, -1000), np.full(columns, 1000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packed, "_LEAST_ROWS", 150)
+        for recipe, rows, has in ((many, 149, False), (many, 150, True), (one, 3, False), (one, 4, True)):
+            assert (line_epilogue(recipe, "int8", low, high, rows) is not None) == (has and tier().lanes == 16)

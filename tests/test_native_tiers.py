@@ -45,11 +45,14 @@ def test_a_few_convolutions(tier: Tier) -> None:
     assert compared.startswith("20 ")
 
 
-def test_lines_where_no_instruction_permutes_bytes() -> None:
+@pytest.mark.parametrize("permutes", [True, False], ids=["permutes bytes", "does not"])
+def test_lines_on_vectors(*, permutes: bool) -> None:
     if not AVX512_VNNI.needs <= HOST:
         pytest.skip(f"this processor has no {AVX512_VNNI.name}")
     features = llvm.get_host_cpu_features()
-    features.update({"avx512vbmi": False, "amx-int8": False})
+    if permutes and not features["avx512vbmi"]:
+        pytest.skip("this processor permutes no bytes")
+    features.update({"avx512vbmi": permutes, "amx-int8": False})
     path = os.pathsep.join(map(str, (TESTS.parent, TESTS.parent / "kernels")))
     environment = {**os.environ, "PYTHONPATH": path, "NUMBA_CPU_NAME": "cascadelake"}
     environment |= {"NUMBA_CPU_FEATURES": features.flatten(), "ACCEL_TEST_SHARE": "0.3"}

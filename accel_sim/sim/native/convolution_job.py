@@ -13,7 +13,7 @@ from accel_sim.program import Convolve, TransposeConvolve
 from accel_sim.sim.memory import Array
 from accel_sim.sim.multiply_accumulate import code_span
 from accel_sim.sim.native.epilogue import EpilogueChoice
-from accel_sim.sim.native.packed import line_epilogue, pack_epilogue
+from accel_sim.sim.native.packed import LONGEST, line_epilogue, pack_epilogue
 from accel_sim.sim.native.step import OPERANDS, Source, target
 from accel_sim.sim.preparation import Context
 
@@ -83,10 +83,15 @@ class ConvolutionJob:
         command = self.command
         if command.output is None or self.size > 1:
             return self
-        low, high = self._span()
-        found = line_epilogue(command.output, command.output_to.dtype, low, high, prod(self.weights.shape[1:]))
+        reduction, found = prod(self.weights.shape[1:]), None
+        if reduction <= LONGEST:
+            rows = prod(command.output_to.shape[:-1])
+            found = line_epilogue(command.output, command.output_to.dtype, *self._span(), rows)
         if found is None:
-            found = pack_epilogue(command.output, command.output_to.dtype, int(max(-low.min(), high.max())))
+            most_code = max(map(abs, code_span(command.input.dtype, command.input_zero_point)))
+            most_weight = max(-int(self.weights.min()), int(self.weights.max()))
+            bound = reduction * most_code * most_weight + int(np.abs(self.bias).max())
+            found = pack_epilogue(command.output, command.output_to.dtype, bound)
         return self if found is None else replace(self, epilogue=found)
 
     def _span(self) -> tuple[Int64s, Int64s]:

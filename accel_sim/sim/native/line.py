@@ -49,6 +49,7 @@ _MOST_CODE = 32000.0
 """What no result may exceed in magnitude, so that it fits 16 bits."""
 _CLEAR = 2.0**-30
 """By how much results keep clear of halves: far more than float64 rounds here."""
+_ANY = 1 << 31
 _FIRST_COLUMNS, _COLUMNS = 16, 512
 _NEIGHBOURS = (0, 1, -1, 2, -2, 3, -3)
 _TOGETHER, _LONGEST = 64, 1 << 11
@@ -80,29 +81,37 @@ class Line:
         return np.where(inside, x * self.scale + (self.offset.astype(np.float64) - _MIDDLE), np.inf)
 
 
-def find_line(recipe: Requantization, dtype: str, low: Int64s, high: Int64s) -> Line | None:
-    """The lines of a recipe; None where a column has none.
+def find_line(recipe: Requantization, dtype: str, low: Int64s, high: Int64s, most: int = _ANY) -> Line | None:
+    """The lines of a recipe; None where a column has none, or more columns differ than are worth the time.
 
     Args:
         recipe: of a layer.
         dtype: of its codes, int8 or uint8.
         low: the least accumulator of each column, [C].
         high: the largest.
+        most: different columns, at most.
     """
-    lines = _find(recipe, dtype, low, high, lambda steps: (steps,))
+    lines = _find(recipe, dtype, low, high, most, lambda steps: (steps,))
     return None if lines is None else lines[0]
 
 
-def find_bent_line(recipe: Requantization, dtype: str, low: Int64s, high: Int64s) -> list[Line] | None:
+def find_bent_line(
+    recipe: Requantization, dtype: str, low: Int64s, high: Int64s, most: int = _ANY
+) -> list[Line] | None:
     """As `find_line`: lines for accumulators below 0, and for all others, with the same slopes."""
     info = np.iinfo(dtype)
     if not info.min < recipe.zero_point < info.max:
         return None
-    return _find(recipe, dtype, low, high, lambda steps: steps.split(recipe.zero_point - int(info.min)))
+    return _find(recipe, dtype, low, high, most, lambda steps: steps.split(recipe.zero_point - int(info.min)))
 
 
 def _find(
-    recipe: Requantization, dtype: str, low: Int64s, high: Int64s, split: Callable[[Steps], tuple[Steps, ...]]
+    recipe: Requantization,
+    dtype: str,
+    low: Int64s,
+    high: Int64s,
+    most: int,
+    split: Callable[[Steps], tuple[Steps, ...]],
 ) -> list[Line] | None:
     """Lines for each part that accumulators are split into; some columns after the other, as one may have none.
 
@@ -111,7 +120,7 @@ def _find(
     if max(-low.min(), high.max()) > _MOST_SUM:
         return None
     columns = columns_of(recipe, dtype, low - 2, high + 2)
-    if columns is None:
+    if columns is None or columns.fields.shape[1] > most:
         return None
     ends = [0, _FIRST_COLUMNS, *range(_COLUMNS, columns.fields.shape[1] + _COLUMNS, _COLUMNS)]
     groups = []

@@ -20,12 +20,14 @@ from accel_sim.sim.native.step import CODES
 _MOST = 1 << 29
 _MOST_RIGHT = 20
 _SIGN = 1 << 31
-_LONGEST = 512 if tier().tiles else 256
-"""Products of a sum beside which it makes too little difference how sums become codes: lines take time to find."""
+LONGEST = 512 if tier().tiles else 256
+"""Products of a sum at most, so that it makes a difference how sums become codes."""
+_LEAST_ROWS = 150
+"""Sums for each column whose lines are sought: that takes as long as lines save on a quarter of a million of them."""
 
 
 def line_epilogue(
-    recipe: Requantization, dtype: str, low: NDArray[np.int64], high: NDArray[np.int64], reduction: int
+    recipe: Requantization, dtype: str, low: NDArray[np.int64], high: NDArray[np.int64], rows: int
 ) -> EpilogueChoice | None:
     """One multiply-add for each code (`line`), or two; None where they are not proven for all columns, or hardly gain.
 
@@ -34,15 +36,17 @@ def line_epilogue(
         dtype: of its codes.
         low: the least accumulator of each column.
         high: the largest.
-        reduction: products in each.
+        rows: accumulators of each column.
     """
-    if tier().lanes != PACKED_COLUMNS or dtype not in CODES or reduction > _LONGEST:
+    if tier().lanes != PACKED_COLUMNS or dtype not in CODES:
         return None
-    line = find_line(recipe, dtype, low, high)
+    most = rows * len(low) // _LEAST_ROWS
+    line = find_line(recipe, dtype, low, high, most)
     if line is not None:
         values: Values = {"scale": line.scale, "offset": line.offset}
         return EpilogueChoice(f"line_{CODES[dtype]}", values, START + line.shift)
-    lines = find_bent_line(recipe, dtype, low, high) if isinstance(recipe, FixedPointRequantization) else None
+    is_fixed = isinstance(recipe, FixedPointRequantization)
+    lines = find_bent_line(recipe, dtype, low, high, most) if is_fixed else None
     if lines is None:
         return None
     below, above = lines
