@@ -1,6 +1,8 @@
 """Threads that help another one with its work, if they come in time."""
 
+import ctypes
 import os
+import sys
 import threading
 from collections.abc import Callable
 from functools import cache
@@ -10,10 +12,14 @@ Work = Callable[[], None]
 
 
 class Offer:
-    """Work that a helper may take, once."""
+    """Work that a helper may take, once.
+
+    Attributes:
+        processor: on which the thread that offers it runs.
+    """
 
     def __init__(self, work: Work) -> None:
-        self._work = [work]
+        self._work, self.processor = [work], _processor()
 
     def take(self) -> Work | None:
         """The work; None where it was taken before."""
@@ -46,10 +52,38 @@ class Helpers:
 
     def _serve(self) -> None:
         while True:
-            work = self._offers.get().take()
+            offer = self._offers.get()
+            work = offer.take()
             if work is not None:
+                _leave(offer.processor)
                 work()
             del work  # and what it holds
+
+
+@cache
+def _processor_function() -> Callable[[], int] | None:
+    """The C library's `sched_getcpu`, called without giving up the interpreter lock."""
+    return ctypes.PyDLL(None).sched_getcpu if sys.platform == "linux" else None
+
+
+def _processor() -> int:
+    """The number of the processor that this thread runs on; -1 where nobody knows."""
+    function = _processor_function()
+    return -1 if function is None else function()
+
+
+def _leave(processor: int) -> None:
+    """Move this thread to another processor if it runs on this one.
+
+    Where all processors are busy, the system wakes a thread on the one that asks for it, and takes milliseconds to
+    notice that they would rather be apart.
+    """
+    if sys.platform != "linux" or _processor() != processor:
+        return
+    allowed = os.sched_getaffinity(0)
+    if len(allowed) > 1:
+        os.sched_setaffinity(0, allowed - {processor})
+        os.sched_setaffinity(0, allowed)
 
 
 @cache
