@@ -1,6 +1,8 @@
 """Several threads that share the work of each step: the same bytes, and no more threads than help."""
 
+import ctypes
 import threading
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -8,6 +10,8 @@ import pytest
 from one_command import HARDWARE
 from test_machine_run import images, small_network
 
+from accel_kernels.native import objects
+from accel_kernels.native.tables import FIELDS, INTERPRETER_ARGUMENTS, MOST_SHARES
 from accel_sim.sim.helpers import Helpers, Offer
 from accel_sim.sim.machine import Machine
 from accel_sim.sim.native import runner
@@ -100,3 +104,30 @@ def test_helpers_that_come_late_change_nothing(monkeypatch: pytest.MonkeyPatch) 
         work()
     assert len(late) >= 4
     assert not result.any()
+
+
+def test_a_share_that_another_thread_has_claimed_is_waited_for() -> None:
+    """The second thread comes first, does both shares of a step, and is long about the first one's."""
+    events: list[tuple[int, int]] = []  # (step, share), when they end
+    begun = threading.Event()
+
+    def step(row: int, arena: int, constants: int, scratch: int, part: int, parts: int) -> None:
+        if row == rows.ctypes.data and part == 0:
+            begun.set()
+            time.sleep(0.1)
+        events.append(((row - rows.ctypes.data) // rows.strides[0], part))
+
+    kind = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 6)
+    called = kind(step)
+    rows = np.zeros((2, FIELDS), np.int64)
+    addresses = np.full(2, ctypes.cast(called, ctypes.c_void_p).value, np.int64)
+    states = np.zeros((2, 2, MOST_SHARES), np.int64)
+    run = objects.function("interpreter", INTERPRETER_ARGUMENTS)
+    tables = addresses.ctypes.data, rows.ctypes.data, rows.strides[0], 0, 2, 0, 0, 0
+    second = threading.Thread(target=run, args=(*tables, 1, 2, states.ctypes.data))
+    second.start()
+    assert begun.wait(10)
+    run(*tables, 0, 2, states.ctypes.data)
+    second.join()
+    assert sorted(events) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert [at for at, _ in events] == [0, 0, 1, 1]

@@ -119,7 +119,7 @@ def build(variant: str) -> Callable[..., None]:
                         if _seen(state) == 0 and _claim(state):
                             _call(entry, row, arena, constants, scratch, owner * each + share, parts * each)
                             _finish(state)
-                for i in range(1, parts):
+                for i in range(1, parts + 1):  # its own, too, which another thread may have claimed
                     _wait(place + (part + i) % parts * owner_bytes, each)
 
     return run
