@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from queue import SimpleQueue
 
@@ -80,10 +81,11 @@ def _leave(processor: int) -> None:
     """
     if sys.platform != "linux" or _processor() != processor:
         return
-    allowed = os.sched_getaffinity(0)
-    if len(allowed) > 1:
-        os.sched_setaffinity(0, allowed - {processor})
-        os.sched_setaffinity(0, allowed)
+    with suppress(OSError):  # where that is not allowed, it stays
+        allowed = os.sched_getaffinity(0)
+        if len(allowed) > 1:
+            os.sched_setaffinity(0, allowed - {processor})
+            os.sched_setaffinity(0, allowed)
 
 
 @cache
