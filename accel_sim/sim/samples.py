@@ -6,6 +6,7 @@ first axis holds all samples.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,11 +162,17 @@ def _value_faults(where: str, port: Port, array: Array) -> list[Fault]:
     return _code_faults(where, port.quant, array)
 
 
+@cache
+def _limits(dtype: np.dtype[np.generic]) -> tuple[int, int]:
+    limits = np.iinfo(dtype.name)
+    return int(limits.min), int(limits.max)
+
+
 def _code_faults(where: str, quant: QuantParams | None, array: Array) -> list[Fault]:
     if quant is None or not array.size:
         return []
-    limits = np.iinfo(array.dtype.name)
-    if quant.low <= limits.min and limits.max <= quant.high:
+    lowest, highest = _limits(array.dtype)
+    if quant.low <= lowest and highest <= quant.high:
         return []
     low, high = int(array.min()), int(array.max())
     if low < quant.low or high > quant.high:

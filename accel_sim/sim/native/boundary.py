@@ -40,9 +40,12 @@ def quantize_into(codes: NDArray[Any], profile: Profile, port: Port, part: NDArr
     """
     planes = _planes(port, part.shape)
     pixels = part.size // planes if planes else 0
-    if port.operand.dtype not in CODES or not part.flags.c_contiguous or pixels < tier().lanes or not available():
+    moves = part.dtype == codes.dtype
+    if port.operand.dtype not in CODES or not part.flags.c_contiguous or pixels < tier().lanes:
         return False
-    if part.dtype == codes.dtype and planes > 1:
+    if (moves and planes == 1) or not available():
+        return False
+    if moves:
         _function(f"boundary:none:{planes}")(part.ctypes.data, pixels, 0, codes.ctypes.data)
         return True
     rounding, quant = _ROUNDINGS.get(profile.boundary), port.quant
