@@ -8,6 +8,8 @@ one that covers what the ranges of both have in common, in float32:
 
 with halves away from zero. Codes are then rounded once, on a grid that the file does not have. DQ2 has one reader here,
 since ONNX Runtime first gives each reader a DequantizeLinear of its own.
+
+Not modelled: a Transpose between two pairs on different grids, which ONNX Runtime may move through one of them first.
 """
 
 from collections import Counter
