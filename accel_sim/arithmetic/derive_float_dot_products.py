@@ -39,9 +39,9 @@ def derive_float_dot_products(profile: Profile, graph: Graph, node: Node) -> Flo
     if _rounds_blocks(op, x, w, y):
         raise refuse(
             profile,
-            f"{node.name}: weights [K, N] of {w.bits} bits times {x.bits}-bit codes",
-            "MatMulNBits",
-            "rounds activations to 8 bits in blocks, which is not modelled; a Gemm with transB = 1 adds in float32",
+            f"weights [K, N] of {w.bits} bits times {x.bits}-bit codes",
+            "ONNX Runtime's MatMulNBits",
+            "is not modelled: it rounds activations to 8 bits in blocks; a Gemm with transB = 1 adds in float32",
         )
     bias = None if isinstance(op, MatMul) else graph.optional(node, 2)
     with np.errstate(over="ignore", under="ignore"):
