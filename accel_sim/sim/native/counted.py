@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from accel_kernels.native.count_blocks import (
     BLOCK,
     DEPTH,
+    FEW,
     FORMS,
     NARROW,
     PLANES,
@@ -37,6 +38,12 @@ _ROWS = 64 if tier().tiles else 56
 _WIDEST = 30
 _USUAL_CODE = 40
 """What codes are on average, about: only speed depends on it."""
+_USUAL_NORM = 75
+"""Their root mean square, about."""
+_USUAL_SHARE = 0.6
+"""Of what `count_glance` knows of a block, a half, and a little more as norms differ."""
+_DEVIATIONS = 3
+"""Of sums, which are usually less."""
 _ROOM = 1 << 30
 """What sums of codes may reach in magnitude, so that bounds can be compared in 32 bits."""
 
@@ -133,6 +140,7 @@ def _layout(begin: int, rows: int, reduction: int, entries: int) -> tuple[dict[C
         Count.MASKS: (DEPTH + 2) * WIDE * lanes // 8 + 7 * 64,
         Count.COUNTED: PLANES * lanes * 4,
         Count.SCREEN: SCREEN_BYTES,
+        Count.ROW_NORMS: rows * 4,
         Count.LAID: rows * 8,
         Count.BY_SEGMENT: rows * _segments(reduction) * 4 * lanes,
         Count.CHOSEN: 3 * rows * 8,
@@ -165,10 +173,28 @@ class _Packed:
         order = _in_rows if form.short else _in_pairs
         self.tracked = aligned_copy(np.concatenate([order(part, chosen.lanes, shift[1]) for part in parts]))
         by_output = _in_segments(job.weights.reshape(job.channels, -1), chosen.lanes)
-        every = pinned(starts), pinned(bounds), signs, aligned_copy(np.concatenate(plain)), pinned(table), by_output
-        order_of = Count.STARTS, Count.BOUNDS, Count.SIGNS, Count.PLAIN, Count.PLAIN_TABLE, Count.BY_OUTPUT
+        glanced = _glanced(job, bits)
+        norms = pinned(_norms(job, 4 * glanced, columns))
+        every = (
+            pinned(starts),
+            pinned(bounds),
+            signs,
+            aligned_copy(np.concatenate(plain)),
+            pinned(table),
+            by_output,
+            norms,
+        )
+        order_of = (
+            Count.STARTS,
+            Count.BOUNDS,
+            Count.SIGNS,
+            Count.PLAIN,
+            Count.PLAIN_TABLE,
+            Count.BY_OUTPUT,
+            Count.COLUMN_NORMS,
+        )
         self.addresses = {place: array.ctypes.data for place, array in zip(order_of, every, strict=True)}
-        self.addresses |= {Count.PLAIN_BYTES: len(plain[0]), Count.SPAN: span}
+        self.addresses |= {Count.PLAIN_BYTES: len(plain[0]), Count.SPAN: span, Count.GLANCED: glanced}
         self.addresses[Count.BOUNDS_BYTES] = bounds.strides[0] if len(bounds) > 1 else 0
         self.kept = (self.tracked, *every)
 
@@ -197,6 +223,32 @@ def _span(job: ConvolutionJob, bits: int) -> int:
     """Groups of 4 products of a block of the screen: as many as add much less than accumulators hold, as codes go."""
     usual = _USUAL_CODE * float(np.abs(job.weights, dtype=np.float64).mean()) * 2 * BLOCK
     return BLOCK * max(int((1 << (bits - 3)) / max(usual, 1.0)), 1)
+
+
+def _glanced(job: ConvolutionJob, bits: int) -> int:
+    """As `_span`, for `count_glance`; 0 where that is of no use.
+
+    Its blocks add at most as much as usual sums leave of what accumulators hold. They are smaller than those of the
+    other screen, which is quicker where they are many and the other's few.
+    """
+    size, tile, reduction = job.channels // job.command.groups, tier().columns, prod(job.weights.shape[1:])
+    if _offset(job) or 0 < size % tile <= tier().lanes:
+        return 0
+    usual = max(_USUAL_NORM * float(np.sqrt(np.square(job.weights, dtype=np.float64).mean())), 1.0)
+    left = (1 << (bits - 1)) - _DEVIATIONS * usual * reduction**0.5
+    span = BLOCK * max(int(left / (_USUAL_SHARE * usual * 4 * BLOCK)), 1)
+    few, others = (-(-reduction // (4 * each)) <= FEW for each in (span, _span(job, bits)))
+    fits = _USUAL_SHARE * usual * 4 * span < 1 << (bits - 1)
+    return span if fits and (few or not others or not tier().tiles) else 0
+
+
+def _norms(job: ConvolutionJob, size: int, columns: int) -> NDArray[np.float32]:
+    """The largest norm of blocks of so many weights, of each channel, and a little more."""
+    norms, flat = np.zeros(columns, np.float32), job.weights.reshape(job.channels, -1).astype(np.float64)
+    for first in range(0, flat.shape[1] if size else 0, max(size, 1)):
+        found = np.sqrt(np.square(flat[:, first : first + size]).sum(axis=1)) * (1 + 2.0**-16)
+        norms[: job.channels] = np.maximum(norms[: job.channels], found)
+    return norms
 
 
 def _bounds(job: ConvolutionJob, columns: int, span: int) -> NDArray[np.int32]:

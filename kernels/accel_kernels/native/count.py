@@ -1,9 +1,9 @@
 """Convolutions whose overflow is counted, addition by addition, in accumulators of one stage.
 
-Variants are OPERANDS:EPILOGUE:BITS:POLICY (u8 or s8; a policy of `FORMS`). A screen (`count_screen`) computes the
-sums, and certifies those of which no partial sum can leave the accumulator. Where it leaves few, these are looked at
-one by one (`count_scan`). The rest are followed product by product (`count_track`), products of 0 left out
-(`count_lists`). Where few sums are certified, the screen is left out.
+Variants are OPERANDS:EPILOGUE:BITS:POLICY (u8 or s8; a policy of `FORMS`). A screen (`count_screen`) computes the sums,
+and certifies those of which no partial sum can leave the accumulator; a cheaper one (`count_glance`) is tried before.
+Where few are left, these are looked at one by one (`count_scan`). The rest are followed product by product
+(`count_track`), products of 0 left out (`count_lists`). Where few sums are certified, screens are left out.
 
 Work goes by panels of PANEL_ROWS output pixels and, in these, by WIDE vectors of columns. A step keeps at RECORD bytes
 from the beginning of a thread's scratch memory int32 [3, columns]: events, outputs with events, outputs whose exact
@@ -11,28 +11,30 @@ sum does not fit; of one sample. EXTRA is the address of a table of `Count`. HIG
 """
 
 from collections.abc import Callable
-from typing import Any
 
 from accel_kernels._types import Int64
 from accel_kernels.native.convolve import gather_codes, multiply_panel
 from accel_kernels.native.count_blocks import DEPTH, NARROW, WIDE, Count
+from accel_kernels.native.count_certify import certify_sums, glance_at_sums, measure_rows
 from accel_kernels.native.count_encode import encode_sums
 from accel_kernels.native.count_follow import follow_products
 from accel_kernels.native.count_place import place
 from accel_kernels.native.count_scan import scan_flagged
-from accel_kernels.native.count_screen import FLAG_BYTES, SUM_BYTES, screen
-from accel_kernels.native.emit import intrinsic
+from accel_kernels.native.count_screen import SUM_BYTES
 from accel_kernels.native.fields import field, inline, input_address, output_address
-from accel_kernels.native.memory import copy, flip, load_int64, store_int64
+from accel_kernels.native.memory import copy, flip, store_int64
 from accel_kernels.native.tables import Field
 from accel_kernels.native.tier import TILE_ROWS, tier
-from accel_kernels.native.tiles import configure_tiles, release_tiles
 
 LANES = tier().lanes
 _BYTES = 4 * LANES
 _WIDE_COLUMNS, _HALF = WIDE * LANES, NARROW * LANES
 _LEAST_CERTIFIED = 4
 """The screen is left out where fewer than one half of a row in so many is certified."""
+_DONE = 2
+"""Attempts after which no more are made."""
+_MOST_DOUBTED = 4
+"""The cheaper screen is left out where it leaves more than one half of a row in so many."""
 _PROBED = TILE_ROWS
 """Rows on which it is tried before."""
 _LEFT_OUT = 15
@@ -47,8 +49,8 @@ def build(variant: str) -> Callable[..., None]:
     bits = int(bits_text)
     width, exact = bits // 8, policy != "wrap"
     lay = _lay(flips=operands == "s8")
-    certify, products, follow, encode = _certify(), _products(), follow_products(policy), encode_sums(kind, bits)
-    scan = scan_flagged()
+    certify, products, follow, encode = certify_sums(), _products(), follow_products(policy), encode_sums(kind, bits)
+    scan, glance = scan_flagged(), glance_at_sums()
 
     def count(block: Int64, arena: Int64, constants: Int64, scratch: Int64, part: Int64, parts: Int64) -> None:
         image, out = input_address(block, arena), output_address(block, arena)
@@ -57,16 +59,29 @@ def build(variant: str) -> Callable[..., None]:
         first, last, left, right = _share(pixels, columns, part, parts)
         if first >= last or left >= right:
             return
-        out_bytes, left_out, trusted = field(block, Field.OUT_DEPTH) * width, 0, 0
+        out_bytes, left_out, trusted, doubted = field(block, Field.OUT_DEPTH) * width, 0, 0, 0
+        if place(block, Count.GLANCED) == 0:
+            doubted = pixels * columns
         for group in range(field(block, Field.GROUPS)):
             for row in range(first, last, most):
                 rows = min(most, last - row)
                 a = lay(block, image, group, row, rows, scratch)
                 _forget(block, rows, scratch)
+                if place(block, Count.GLANCED) > 0:
+                    measure_rows(block, a, rows, scratch)
                 for n in range(left, right, _WIDE_COLUMNS):
                     existing, waiting = min(right - n, _WIDE_COLUMNS), 1
                     blind, attempt = left_out > 0, trusted
-                    while not blind and attempt < 2:
+                    if not blind and doubted == 0:
+                        waiting = glance(block, a, group, n, existing, rows, scratch)
+                        if waiting * _MOST_DOUBTED <= (existing + _HALF - 1) // _HALF * rows:
+                            attempt = _DONE
+                            if waiting > 0:
+                                waiting = scan(block, a, group * columns + n, rows, scratch)
+                        else:
+                            doubted = _LEFT_OUT + 1
+                    doubted = max(doubted - 1, 0)
+                    while not blind and attempt < _DONE:
                         probed = rows if attempt else min(rows, _PROBED)
                         across = existing if attempt else min(existing, _HALF)
                         waiting = certify(block, a, group, n, across, probed, scratch)
@@ -124,67 +139,6 @@ def _lay(*, flips: bool) -> Callable[..., Int64]:
         return scratch
 
     return lay
-
-
-def _certify() -> Callable[..., Int64]:
-    """Sums of a panel and WIDE vectors of columns, with flags; how many halves of rows have any."""
-    heights = (2 * TILE_ROWS, TILE_ROWS) if tier().tiles else (14, 7, 1)
-    kernels: Any = [screen(height) for height in heights]
-    tall, low, single = kernels[0], kernels[1], kernels[-1]
-    large, small = heights[:2]
-    configure: Any = intrinsic(1, configure_tiles)
-    release: Any = intrinsic(0, release_tiles)
-    tiled = tier().tiles
-
-    @inline
-    def certify(block: Int64, a: Int64, group: Int64, n: Int64, existing: Int64, rows: Int64, scratch: Int64) -> Int64:
-        columns, groups, p = field(block, Field.OUT_CHANNELS), field(block, Field.OTHER), field(block, Field.HIGH)
-        tiles, span, bounds_bytes = (
-            (columns + LANES - 1) // LANES,
-            place(block, Count.SPAN),
-            place(block, Count.BOUNDS_BYTES),
-        )
-        stride, flags = field(block, Field.PANEL_STRIDE), scratch + place(block, Count.FLAGS)
-        sums, memory = scratch + place(block, Count.SUMS), scratch + place(block, Count.SCREEN)
-        if tiled:
-            configure(min(rows, small))
-        for m in range(rows):
-            store_int64(flags + m * FLAG_BYTES, 0)
-            store_int64(flags + m * FLAG_BYTES + 8, 0)
-        for j in range((existing + LANES - 1) // LANES):
-            w = place(block, Count.SIGNS) + (group * tiles + n // LANES + j) * groups * 8 * LANES
-            bounds = place(block, Count.BOUNDS) + 4 * (group * columns + n + j * LANES)
-            s, f, m = sums + j * _BYTES, flags + 2 * j, 0
-            while m < rows:
-                if tiled and rows - m > small and rows >= large:
-                    m = min(m, rows - large)
-                    x, y, z = a + m * stride, s + m * SUM_BYTES, f + m * FLAG_BYTES
-                    tall(x, stride, w, groups, span, bounds, bounds_bytes, p, y, z, min(rows, large), memory)
-                    m += large
-                elif tiled:
-                    m = max(min(m, rows - small), 0)
-                    x, y, z = a + m * stride, s + m * SUM_BYTES, f + m * FLAG_BYTES
-                    low(x, stride, w, groups, span, bounds, bounds_bytes, p, y, z, min(rows, small), memory)
-                    m += small
-                else:
-                    x, y, z = a + m * stride, s + m * SUM_BYTES, f + m * FLAG_BYTES
-                    if rows - m >= large:
-                        tall(x, stride, w, groups, span, bounds, bounds_bytes, p, y, z, large, memory)
-                        m += large
-                    elif rows - m >= small:
-                        low(x, stride, w, groups, span, bounds, bounds_bytes, p, y, z, small, memory)
-                        m += small
-                    else:
-                        single(x, stride, w, groups, span, bounds, bounds_bytes, p, y, z, 1, memory)
-                        m += 1
-        if tiled:
-            release()
-        flagged = 0
-        for m in range(rows):
-            flagged += (load_int64(flags + m * FLAG_BYTES) != 0) + (load_int64(flags + m * FLAG_BYTES + 8) != 0)
-        return flagged
-
-    return certify
 
 
 def _products() -> Callable[..., None]:

@@ -5,6 +5,8 @@ from enum import IntEnum, auto
 
 BLOCK = 16
 """The screen bounds all partial sums of so many groups of 4 products at once, or of a multiple."""
+FEW = 4
+"""Blocks whose sums the screen on tiles holds at a time."""
 DEPTH = 240
 """Products that are tracked in one go: no more than a byte counts, whole groups of 16, weights within a cache."""
 WIDE, NARROW = 8, 4
@@ -66,6 +68,8 @@ class Count(IntEnum):
     PLAIN = auto()
     """Weights as `pack_weights` packs them, and their bias."""
     PLAIN_TABLE = auto()
+    COLUMN_NORMS = auto()
+    """float32 [columns]: the largest Euclidean norm of the weights of a block of GLANCED, rounded up."""
     BY_OUTPUT = auto()
     """int8 [columns, SEGMENTS, lanes, 4]: weights of each output, in as many segments as a vector has lanes."""
     LISTS = auto()
@@ -86,6 +90,8 @@ class Count(IntEnum):
     """PLANES vectors."""
     SCREEN = auto()
     """What the screen on tiles needs."""
+    ROW_NORMS = auto()
+    """float32 [rows]: the same of codes."""
     LAID = auto()
     """int64 [rows]: whether a row's codes lie in BY_SEGMENT."""
     BY_SEGMENT = auto()
@@ -100,6 +106,8 @@ class Count(IntEnum):
     """Between rows of bounds; 0 where all are the bias."""
     SPAN = auto()
     """Groups of 4 products of a block."""
+    GLANCED = auto()
+    """The same for `count_glance`; 0 where that is of no use."""
     SEGMENTS = auto()
     """Groups of 4 products of a segment."""
     ENTRIES = auto()
