@@ -73,7 +73,7 @@ def test_lines_on_vectors(*, permutes: bool) -> None:
     assert "skipped" not in done.stdout
 
 
-@pytest.mark.parametrize("tier", [AVX2, PORTABLE], ids=lambda tier: tier.name)
+@pytest.mark.parametrize("tier", [AVX512_VNNI, AVX_VNNI, AVX2, PORTABLE], ids=lambda tier: tier.name)
 def test_overflow_is_counted_alike(tier: Tier) -> None:
     """As in the host's tier, where `test_native_counting` compares it with the kernel of arrays."""
     command = [sys.executable, str(TESTS / "counting_cases.py"), "30"]

@@ -175,6 +175,42 @@ def test_native_steps_count_additions_that_all_overflow(spec, depth, monkeypatch
     np.testing.assert_array_equal(native.outputs["y"], general.outputs["y"])
 
 
+def followed(x, w, bias, bits, policy):
+    """[P, K] and [C, K], added in order: events and values [P, C], and exact sums."""
+    half, value = 1 << (bits - 1), np.broadcast_to(bias, (len(x), len(w))).astype(np.int64)
+    events = np.zeros(value.shape, np.int64)
+    for k in range(x.shape[1]):
+        total = value + np.multiply.outer(x[:, k], w[:, k])
+        wrapped = (total + half) % (2 * half) - half
+        value = wrapped if policy is OverflowPolicy.WRAP else total.clip(-half, half - 1)
+        events += value != total
+    return events, value, x @ w.T + bias
+
+
+@pytest.mark.parametrize("policy", OverflowPolicy)
+@pytest.mark.parametrize("deviation", [16, 22, 30, 40, 60])
+@pytest.mark.parametrize(("depth", "channels", "bits"), [(320, 150, 17), (1090, 176, 18), (4100, 32, 19)])
+def test_native_steps_count_what_is_rare(depth, channels, bits, deviation, policy):
+    """Rates from none to many of a hundred, which screens, single outputs and whole rows have to do with."""
+    rng, layout = np.random.default_rng(depth + deviation), Layout()
+    x = rng.normal(0, 60, (70, depth)).round().clip(0, 255)
+    x[:, : depth // 3] *= rng.random((70, 1)) < 0.7
+    w = rng.normal(0, deviation, (channels, depth)).round().clip(-127, 127)
+    bias = rng.integers(-(1 << (bits - 3)), 1 << (bits - 3), channels)
+    operand = layout.input("x", x.astype(np.uint8).reshape(1, 7, 10, depth))
+    weights = layout.constant("w", w.astype(np.int8).reshape(channels, 1, 1, depth))
+    y, b = layout.result("y", (1, 7, 10, channels), np.int32), layout.constant("b", bias.astype(np.int32))
+    window, tiling = Window((1, 1), (1, 1), (1, 1), 0, 0), Tiling(1, depth, 1)
+    command = Convolve("n", "Conv2D", operand, weights, b, y, window, 1, 0, (0,), False, None, tiling)
+    run = count(layout.program(command, outputs=[y]), layout.inputs, plain(bits, policy), threads=1)
+    events, values, exact = followed(x.astype(np.int64), w.astype(np.int64), bias, bits, policy)
+    (counts,) = run.commands
+    assert counts.events.tolist() == events.sum(0).tolist()
+    assert counts.affected.tolist() == (events > 0).sum(0).tolist()
+    assert counts.persistent.tolist() == ((exact < -(1 << (bits - 1))) | (exact >= 1 << (bits - 1))).sum(0).tolist()
+    np.testing.assert_array_equal(run.outputs["y"].reshape(70, channels), values)
+
+
 @pytest.mark.parametrize(("structures", "shape"), [(["7"], None), (["nothing"], None), ([], None), (["20"], 0)])
 def test_impossible_requests_are_refused(structures, shape):
     builder = networks._Builder("n", 4, 5, ElementType.INT8, same=False)

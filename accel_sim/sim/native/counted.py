@@ -143,6 +143,7 @@ def _layout(begin: int, rows: int, reduction: int, entries: int) -> tuple[dict[C
         Count.ROW_NORMS: rows * 4,
         Count.LAID: rows * 8,
         Count.BY_SEGMENT: rows * _segments(reduction) * 4 * lanes,
+        Count.WAITING: 8 * 4 * lanes,
         Count.CHOSEN: 3 * rows * 8,
     }
     places, end = {Count.EMPTY: empty}, aligned_size(begin)

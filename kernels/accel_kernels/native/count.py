@@ -2,8 +2,9 @@
 
 Variants are OPERANDS:EPILOGUE:BITS:POLICY (u8 or s8; a policy of `FORMS`). A screen (`count_screen`) computes the sums,
 and certifies those of which no partial sum can leave the accumulator; a cheaper one (`count_glance`) is tried before.
-Where few are left, these are looked at one by one (`count_scan`). The rest are followed product by product
-(`count_track`), products of 0 left out (`count_lists`). Where few sums are certified, screens are left out.
+Where few are left, these are looked at one by one (`count_scan`), and followed on their own (`count_single`) if they
+still are not certified. The rest are followed with their neighbours, product by product (`count_track`), products of 0
+left out (`count_lists`). Where few sums are certified, screens are left out.
 
 Work goes by panels of PANEL_ROWS output pixels and, in these, by WIDE vectors of columns. A step keeps at RECORD bytes
 from the beginning of a thread's scratch memory int32 [3, columns]: events, outputs with events, outputs whose exact
@@ -19,8 +20,9 @@ from accel_kernels.native.count_certify import certify_sums, glance_at_sums, mea
 from accel_kernels.native.count_encode import encode_sums
 from accel_kernels.native.count_follow import follow_products
 from accel_kernels.native.count_place import place
-from accel_kernels.native.count_scan import scan_flagged
+from accel_kernels.native.count_scan import FEW, scan_flagged
 from accel_kernels.native.count_screen import SUM_BYTES
+from accel_kernels.native.count_single import single_out
 from accel_kernels.native.fields import field, inline, input_address, output_address
 from accel_kernels.native.memory import copy, flip, store_int64
 from accel_kernels.native.tables import Field
@@ -29,7 +31,7 @@ from accel_kernels.native.tier import TILE_ROWS, tier
 LANES = tier().lanes
 _BYTES = 4 * LANES
 _WIDE_COLUMNS, _HALF = WIDE * LANES, NARROW * LANES
-_LEAST_CERTIFIED = 4
+_LEAST_CERTIFIED = 2
 """The screen is left out where fewer than one half of a row in so many is certified."""
 _DONE = 2
 """Attempts after which no more are made."""
@@ -50,7 +52,7 @@ def build(variant: str) -> Callable[..., None]:
     width, exact = bits // 8, policy != "wrap"
     lay = _lay(flips=operands == "s8")
     certify, products, follow, encode = certify_sums(), _products(), follow_products(policy), encode_sums(kind, bits)
-    scan, glance = scan_flagged(), glance_at_sums()
+    scan, glance, single = scan_flagged(), glance_at_sums(), single_out(policy, FEW)
 
     def count(block: Int64, arena: Int64, constants: Int64, scratch: Int64, part: Int64, parts: Int64) -> None:
         image, out = input_address(block, arena), output_address(block, arena)
@@ -59,7 +61,7 @@ def build(variant: str) -> Callable[..., None]:
         first, last, left, right = _share(pixels, columns, part, parts)
         if first >= last or left >= right:
             return
-        out_bytes, left_out, trusted, doubted = field(block, Field.OUT_DEPTH) * width, 0, 0, 0
+        out_bytes, left_out, trusted, doubted, hopeful = field(block, Field.OUT_DEPTH) * width, 0, 0, 0, 0
         if place(block, Count.GLANCED) == 0:
             doubted = pixels * columns
         for group in range(field(block, Field.GROUPS)):
@@ -73,8 +75,15 @@ def build(variant: str) -> Callable[..., None]:
                     existing, waiting = min(right - n, _WIDE_COLUMNS), 1
                     blind, attempt = left_out > 0, trusted
                     if not blind and doubted == 0:
-                        waiting = glance(block, a, group, n, existing, rows, scratch)
-                        if waiting * _MOST_DOUBTED <= (existing + _HALF - 1) // _HALF * rows:
+                        probed, across = min(rows, _PROBED), min(existing, _HALF)
+                        if hopeful:
+                            probed, across = rows, existing
+                        waiting = glance(block, a, group, n, across, probed, scratch)
+                        hopeful = _few(waiting, across, probed)
+                        if hopeful and (probed < rows or across < existing):
+                            waiting = glance(block, a, group, n, existing, rows, scratch)
+                            hopeful = _few(waiting, existing, rows)
+                        if hopeful:
                             attempt = _DONE
                             if waiting > 0:
                                 waiting = scan(block, a, group * columns + n, rows, scratch)
@@ -96,6 +105,8 @@ def build(variant: str) -> Callable[..., None]:
                         left_out -= 1
                         if exact:
                             products(block, a, group, n, existing, rows, scratch)
+                    if FEW > 0 and not blind and place(block, Count.BOUNDS_BYTES) == 0:
+                        single(block, group * columns + n, rows, scratch)
                     if waiting > 0:
                         follow(block, a, group, n, existing, rows, blind, scratch)
                     target = out + row * out_bytes + (group * columns + n) * width
@@ -112,6 +123,12 @@ def _share(rows: Int64, columns: Int64, part: Int64, parts: Int64) -> tuple[Int6
         return rows * part // parts, rows * (part + 1) // parts, 0, columns
     left = tiles * part // parts * _WIDE_COLUMNS
     return 0, rows, left, min(tiles * (part + 1) // parts * _WIDE_COLUMNS, columns)
+
+
+@inline
+def _few(waiting: Int64, existing: Int64, rows: Int64) -> Int64:
+    """Whether the cheaper screen leaves few halves of rows."""
+    return waiting * _MOST_DOUBTED <= (existing + _HALF - 1) // _HALF * rows
 
 
 @inline

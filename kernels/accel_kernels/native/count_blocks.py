@@ -96,6 +96,8 @@ class Count(IntEnum):
     """int64 [rows]: whether a row's codes lie in BY_SEGMENT."""
     BY_SEGMENT = auto()
     """uint8 [rows, SEGMENTS, lanes, 4]: codes as weights in BY_OUTPUT."""
+    WAITING = auto()
+    """Outputs that wait to be followed on their own."""
     CHOSEN = auto()
     """int64 [3, rows]: rows of which all vectors, the first half, the second half are to be tracked."""
     EMPTY = auto()

@@ -14,6 +14,7 @@ from accel_kernels._types import Int64
 from accel_kernels.native.count_blocks import NARROW, WIDE, Count
 from accel_kernels.native.count_place import place
 from accel_kernels.native.count_screen import FLAG_BYTES
+from accel_kernels.native.count_single import GATHERS, bits_of
 from accel_kernels.native.emit import I8, I32, I64, Emitter, Value, intrinsic, vector
 from accel_kernels.native.fields import field, inline
 from accel_kernels.native.memory import load_int32, load_int64, store_int32, store_int64
@@ -23,9 +24,10 @@ from accel_kernels.native.tier import tier
 LANES = tier().lanes
 _WIDE = vector(I32, LANES)
 _BYTES = 4 * LANES
-_HALF_BITS = NARROW * 16
-_MOST = 16
-"""Outputs of a half that are looked at; where the screen leaves more, it is seldom all of them that are certified."""
+_MOST = 24
+"""Outputs of a half that are looked at; where a screen leaves more, usually more than FEW of them may overflow."""
+FEW = 3 if GATHERS else 0
+"""Outputs of a half that are followed on their own (`count_single`)."""
 
 
 def _scan(e: Emitter, arguments: Sequence[Value]) -> Value:
@@ -70,13 +72,15 @@ def _running(e: Emitter, values: Value) -> Value:
 
 
 def scan_flagged() -> Callable[..., Int64]:
-    """Take the flags back from halves of rows whose few flagged outputs are all certified; how many halves keep any."""
+    """Take flags of outputs back that are certified after all; how many halves of rows keep more than FEW."""
     overflows: Any = intrinsic(5, _scan)
 
     @inline
-    def certified(block: Int64, codes: Int64, column: Int64, flags: Int64) -> Int64:
+    def look(block: Int64, codes: Int64, column: Int64, flags: Int64) -> Int64:
+        """How many flagged outputs of a half may overflow; flags of these are kept, or all, where these are many."""
         groups, p = place(block, Count.SEGMENTS), field(block, Field.HIGH)
         weights, bias = place(block, Count.BY_OUTPUT) + column * groups * _BYTES, place(block, Count.BOUNDS)
+        left, kept = 0, 0
         for j in range(NARROW):
             mask = load_int32(flags + 2 * j) & 0xFFFF
             i = 0
@@ -88,9 +92,12 @@ def scan_flagged() -> Callable[..., Int64]:
                     load_int32(bias + 4 * (column + j * LANES + i)),
                     p,
                 ):
-                    return 0
+                    left, kept = left + 1, kept | (1 << (16 * j + i))
+                    if left > FEW:
+                        return left
                 mask, i = mask >> 1, i + 1
-        return 1
+        store_int64(flags, kept)
+        return left
 
     @inline
     def scan(block: Int64, a: Int64, column: Int64, rows: Int64, scratch: Int64) -> Int64:
@@ -101,23 +108,17 @@ def scan_flagged() -> Callable[..., Int64]:
                 there = flags + m * FLAG_BYTES + 2 * half
                 found = load_int64(there)
                 if found != 0:
-                    if _count(found) > _MOST:
+                    if bits_of(found) > _MOST:
                         left += 1
                         continue
                     codes = scratch + place(block, Count.BY_SEGMENT) + m * size
                     if load_int64(laid + 8 * m) == 0:
                         _lay(a + m * field(block, Field.PANEL_STRIDE), codes, place(block, Count.SEGMENTS))
                         store_int64(laid + 8 * m, 1)
-                    if certified(block, codes, column + half * LANES, there):
-                        store_int64(there, 0)
-                    else:
-                        left += 1
+                    left += look(block, codes, column + half * LANES, there) > FEW
         return left
 
     return scan
-
-
-_count = intrinsic(1, lambda e, arguments: e.call("llvm.ctpop.i64", I64, arguments))
 
 
 @inline
