@@ -20,7 +20,8 @@ line has them. Two lines do, one below 0 and one from 0 on (the ending "bent").
 
 What is free: `scale` is one of a few float32 neighbours of the true one; the heights that serve are an interval, and
 (1.5 * 2^23 + shift) * scale modulo 1 comes anywhere as `shift` goes over some thousand integers. Small scales make the
-interval narrow: about 2^-9 of the columns have none at a scale of 2^-10, half of them at 2^-12.
+interval narrow: of columns with two roundings 3 in 100 have none at a scale of 2^-10, 10 at 2^-11. A product that is
+rounded to float32 first has steps off the line: 2 in 100 at 2^-7, 13 at 2^-9.
 """
 
 from collections.abc import Callable
