@@ -1,8 +1,6 @@
 """Convolutions whose overflow is counted as native steps: accumulators of one stage, added to product by product."""
 
-from collections.abc import Iterator
 from math import prod
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +10,6 @@ from accel_kernels.native.count_blocks import (
     DEPTH,
     FEW,
     FORMS,
-    NARROW,
     PLANES,
     SCREEN_BYTES,
     SHORT_BITS,
@@ -22,11 +19,12 @@ from accel_kernels.native.count_blocks import (
 )
 from accel_kernels.native.packing import aligned_copy, pack_weights
 from accel_kernels.native.tables import Field, epilogue_table
-from accel_kernels.native.tier import TILE_ROWS, Tier, tier
+from accel_kernels.native.tier import TILE_ROWS, tier
 from accel_sim.numerics.accumulators import OverflowPolicy
-from accel_sim.sim.memory import Bytes, aligned_size
+from accel_sim.sim.memory import aligned_size
 from accel_sim.sim.multiply_accumulate import code_span
 from accel_sim.sim.native.convolution_job import SIGN, ConvolutionJob
+from accel_sim.sim.native.counted_orders import by_sign, in_pairs, in_rows, in_segments, segments
 from accel_sim.sim.native.step import NativeStep, pinned
 from accel_sim.sim.structured import StructureEngine
 
@@ -69,7 +67,7 @@ def counted_convolution(job: ConvolutionJob, engine: StructureEngine) -> NativeS
     places, scratch = _layout(0 if direct else rows * stride + _SLACK, rows, reduction, entries)
     shift, _ = _shifts(policy, bits)
     places |= {Count.ENTRIES: entries, Count.REDUCTION: reduction, Count.SHIFT: shift}
-    places |= {Count.SEGMENTS: _segments(reduction)}
+    places |= {Count.SEGMENTS: segments(reduction)}
     places |= {Count.ZERO: _offset(job), **packed.addresses}
     counting = pinned(np.array([places[place] for place in Count], np.int64))
     padding = pinned(np.full(window.kernel[1] * command.input.shape[3], command.input_zero_point, command.input.dtype))
@@ -142,7 +140,7 @@ def _layout(begin: int, rows: int, reduction: int, entries: int) -> tuple[dict[C
         Count.SCREEN: SCREEN_BYTES,
         Count.ROW_NORMS: rows * 4,
         Count.LAID: rows * 8,
-        Count.BY_SEGMENT: rows * _segments(reduction) * 4 * lanes,
+        Count.BY_SEGMENT: rows * segments(reduction) * 4 * lanes,
         Count.WAITING: 8 * 4 * lanes,
         Count.CHOSEN: 3 * rows * 8,
     }
@@ -168,12 +166,12 @@ class _Packed:
         starts[: job.channels] = job.bias + (1 << (bits - 1)) if policy == "wrap" else job.bias << sum(shift)
         span = _span(job, bits)
         bounds, folded = _bounds(job, columns, span), job.folded_bias(flipped=True)
-        signs = aligned_copy(np.concatenate([_by_sign(part, chosen) for part in parts]))
+        signs = aligned_copy(np.concatenate([by_sign(part, chosen) for part in parts]))
         plain = [pack_weights(part, chosen, quads=True) for part in parts]
         table = epilogue_table("raw", folded.astype(np.int32), {}, columns)
-        order = _in_rows if form.short else _in_pairs
+        order = in_rows if form.short else in_pairs
         self.tracked = aligned_copy(np.concatenate([order(part, chosen.lanes, shift[1]) for part in parts]))
-        by_output = _in_segments(job.weights.reshape(job.channels, -1), chosen.lanes)
+        by_output = in_segments(job.weights.reshape(job.channels, -1), chosen.lanes)
         glanced = _glanced(job, bits)
         norms = pinned(_norms(job, 4 * glanced, columns))
         every = (
@@ -185,7 +183,7 @@ class _Packed:
             by_output,
             norms,
         )
-        order_of = (
+        places = (
             Count.STARTS,
             Count.BOUNDS,
             Count.SIGNS,
@@ -194,7 +192,7 @@ class _Packed:
             Count.BY_OUTPUT,
             Count.COLUMN_NORMS,
         )
-        self.addresses = {place: array.ctypes.data for place, array in zip(order_of, every, strict=True)}
+        self.addresses = {place: array.ctypes.data for place, array in zip(places, every, strict=True)}
         self.addresses |= {Count.PLAIN_BYTES: len(plain[0]), Count.SPAN: span, Count.GLANCED: glanced}
         self.addresses[Count.BOUNDS_BYTES] = bounds.strides[0] if len(bounds) > 1 else 0
         self.kept = (self.tracked, *every)
@@ -271,57 +269,3 @@ def _bounds(job: ConvolutionJob, columns: int, span: int) -> NDArray[np.int32]:
         bounds[1 + 2 * block, : job.channels] = job.bias + part.max(axis=1)
         bounds[2 + 2 * block, : job.channels] = job.bias + part.min(axis=1)
     return bounds
-
-
-def _by_sign(weights: NDArray[np.generic], chosen: Tier) -> NDArray[np.int8]:
-    """[N, K] as int8 [tiles, groups of 4, positive and negative, lanes, 4], flat; what does not exist is 0."""
-    padded = _padded(weights, chosen.lanes, chosen.codes)
-    halves = np.stack([np.maximum(padded, 0), np.minimum(padded, 0)])
-    ordered = halves.reshape(2, padded.shape[0] // chosen.lanes, chosen.lanes, -1, 4).transpose(1, 3, 0, 2, 4)
-    return ordered.astype(np.int8).ravel()
-
-
-def _segments(reduction: int) -> int:
-    """Groups of 4 products of a segment, of which there are as many as lanes."""
-    return -(-reduction // (4 * tier().lanes))
-
-
-def _in_segments(weights: NDArray[Any], lanes: int) -> Bytes:
-    """[N, K] as int8 [N, groups of 4 in a segment, segments, 4], flat: as many segments as lanes."""
-    groups = _segments(weights.shape[1])
-    padded = np.zeros((len(weights), lanes * groups * 4), np.int8)
-    padded[:, : weights.shape[1]] = weights
-    return pinned(padded.reshape(-1, lanes, groups, 4).transpose(0, 2, 1, 3))
-
-
-def _in_pairs(weights: NDArray[Any], lanes: int, shift: int) -> NDArray[np.uint8]:
-    """[N, K], shifted, as int16 [tiles, pairs, columns of a tile, 2], flat: WIDE vectors each, or NARROW at the end."""
-    found = []
-    for part, columns in _tiles(weights, lanes):
-        padded = _padded(part, columns, 2) << shift
-        found.append(padded.reshape(columns, -1, 2).transpose(1, 0, 2).ravel())
-    return np.concatenate(found).astype(np.int16).view(np.uint8)
-
-
-def _in_rows(weights: NDArray[Any], lanes: int, shift: int) -> NDArray[np.uint8]:
-    """[N, K], shifted, as int16 [tiles, 1 + K, columns of a tile], flat, a row of zeros before the others."""
-    found = []
-    for part, columns in _tiles(weights, lanes):
-        rows = np.zeros((1 + part.shape[1], columns), np.int32)
-        rows[1:, : len(part)] = part.T
-        found.append((rows << shift).ravel())
-    return np.concatenate(found).astype(np.int16).view(np.uint8)
-
-
-def _tiles(weights: NDArray[Any], lanes: int) -> Iterator[tuple[NDArray[Any], int]]:
-    """Weights of WIDE vectors of columns, or fewer at the end; the columns that they are packed for."""
-    for first in range(0, len(weights), WIDE * lanes):
-        part = weights[first : first + WIDE * lanes]
-        yield part, (WIDE if len(part) > NARROW * lanes else NARROW) * lanes
-
-
-def _padded(weights: NDArray[np.generic], lanes: int, each: int) -> NDArray[np.int16]:
-    n, k = weights.shape
-    padded = np.zeros((-(-n // lanes) * lanes, -(-k // each) * each), np.int16)
-    padded[:n, :k] = weights
-    return padded
