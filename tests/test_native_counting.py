@@ -20,6 +20,12 @@ from accel_sim.sim.result import Level
 pytestmark = pytest.mark.skipif(not available(), reason="steps are compiled code")
 
 
+@pytest.fixture(autouse=True)
+def small_layers_as_large_ones(monkeypatch):
+    """The steps for large layers count small ones, too."""
+    monkeypatch.setattr(matrices, "_WORTH_COMPILING", 0)
+
+
 def counted(program, inputs, structure, *, steps, threads=1):
     """(counts, outputs, whether a step counted) by the steps named, and otherwise by the kernel of arrays."""
     with ExitStack() as stack:

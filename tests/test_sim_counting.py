@@ -22,6 +22,12 @@ TYPES = ((np.int8, np.int8), (np.uint8, np.uint8), (np.uint8, np.int8), (np.int1
 DOT_PRODUCTS = 20_000
 
 
+@pytest.fixture(autouse=True)
+def small_layers_as_large_ones(monkeypatch):
+    """The steps for large layers count small ones, too."""
+    monkeypatch.setattr(matrices, "_WORTH_COMPILING", 0)
+
+
 def dense(rng, structure, *, extreme):
     """A convolution of one pixel, constant weights: (layout, command, x, w, bias, zero points) relative operands."""
     kinds = TYPES[rng.integers(len(TYPES))] if structure.inputs is None else (structure.inputs, structure.weights)

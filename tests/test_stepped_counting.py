@@ -13,7 +13,14 @@ from accel_sim.hardware import AccumulatorConfig, Dataflow, OverflowPolicy
 from accel_sim.ir import ElementType
 from accel_sim.sim.counting import count
 from accel_sim.sim.machine import Machine
+from accel_sim.sim.native import matrices
 from accel_sim.sim.result import Level
+
+
+@pytest.fixture(autouse=True)
+def small_layers_as_large_ones(monkeypatch):
+    """The steps for large layers count small ones, too."""
+    monkeypatch.setattr(matrices, "_WORTH_COMPILING", 0)
 
 
 def structure_of(hardware):

@@ -18,6 +18,8 @@ from accel_sim.sim.native.watched import watched_convolution
 from accel_sim.sim.preparation import Context
 from accel_sim.sim.structured import StructureEngine
 
+_WORTH_COMPILING = 1 << 21
+"""Products of a layer."""
 _PANEL_BYTES = 1 << (19 if tier().tiles else 17)
 _TILED_ROWS = 2 * TILE_ROWS
 _SHARED_ROWS, _SHARED_LINES = 192, 14
@@ -34,10 +36,21 @@ def lower_convolve(command: Convolve, context: Context) -> NativeStep | None:
     if manner in (Manner.WATCHED, Manner.WATCHED_WIDE):
         return watched_convolution(job)
     if isinstance(engine, StructureEngine):
-        return counted_convolution(job, engine) or staged_convolution(job, engine)
+        return _counted(job, engine)
     is_depthwise = command.groups > 1 and job.weights.shape[3] == 1
     job = job.packed()
     return _depthwise(job) if is_depthwise and not job.wide else _dense(job)
+
+
+def _counted(job: ConvolutionJob, engine: StructureEngine) -> NativeStep | None:
+    """The step that counts overflow; large layers get one that is quicker, but takes seconds to be compiled."""
+    products = prod(job.command.output_to.shape) * prod(job.weights.shape[1:])
+    makers = [counted_convolution, staged_convolution]
+    for make in makers if products >= _WORTH_COMPILING else reversed(makers):
+        step = make(job, engine)
+        if step is not None:
+            return step
+    return None
 
 
 def _dense(job: ConvolutionJob) -> NativeStep:
