@@ -58,9 +58,9 @@ def _changes_grids(graph: onnx.GraphProto) -> bool:
     constants = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
     makers = {name: node for node in graph.node for name in node.output}
     readers = {name: node for node in graph.node for name in node.input}
-    for node in graph.node:
+    for node in (n for n in graph.node if n.op_type == "Transpose"):
         before, after = makers.get(node.input[0]), readers.get(node.output[0])
-        if node.op_type != "Transpose" or before is None or after is None or after.op_type != "QuantizeLinear":
+        if before is None or after is None or after.op_type != "QuantizeLinear":
             continue
         if before.op_type == "DequantizeLinear" and any(
             constants[a] != constants[b] for a, b in zip(before.input[1:], after.input[1:], strict=True)
