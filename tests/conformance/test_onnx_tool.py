@@ -94,7 +94,7 @@ def test_networks_of_the_quantization_tool(tmp_path):
 
 
 def test_networks_of_16_bits_of_the_quantization_tool(tmp_path):
-    campaign(40, tmp_path, wide=True)
+    campaign(20, tmp_path, wide=True)
 
 
 @pytest.mark.slow
