@@ -72,8 +72,8 @@ def _is_wide(*grids: QuantParams) -> bool:
 def _rounds_blocks(op: Conv2D | FullyConnected | MatMul, x: QuantParams, w: QuantParams, y: QuantParams) -> bool:
     if not isinstance(op, FullyConnected) or op.by_rows or x.bits <= _CODE_BITS or w.bits > _CODE_BITS:
         return False
-    low, high = (np.float32(code - y.zero_point[0]) * np.float32(y.scale[0]) for code in (y.low, y.high))
-    return bool(op.activation.low <= low and high <= np.max(op.activation.high))  # else a Clip stays between
+    low, high = (float(np.float32(code - y.zero_point[0]) * np.float32(y.scale[0])) for code in (y.low, y.high))
+    return op.activation.spares(low, high)  # else a Clip stays between
 
 
 def _order(op: Conv2D | FullyConnected | MatMul, a: Tensor, b: Tensor, result: Tensor) -> Order:

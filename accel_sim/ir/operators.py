@@ -27,6 +27,10 @@ class Activation:
         """Whether nothing is clamped."""
         return self.low == -math.inf and self.high == math.inf
 
+    def spares(self, low: float, high: float) -> bool:
+        """Whether it changes no real number from low to high."""
+        return self.low <= low and high <= (max(self.high) if isinstance(self.high, tuple) else self.high)
+
 
 NO_ACTIVATION = Activation()
 RELU = Activation(0.0)

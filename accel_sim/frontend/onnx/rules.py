@@ -135,8 +135,8 @@ def no_clamp_behind_activations(op: Operation) -> str | None:
     if grid is None:
         return "a clamp without a quantized result"
     low, high = ((code - grid.zero_point[0]) * grid.scale[0] for code in (grid.low, grid.high))
-    holds = op.activation.low <= low and high <= np.max(op.activation.high)
-    return _unless(holds, f"a clamp to [{op.activation.low:g}, {op.activation.high}] inside [{low:g}, {high:g}]")
+    bounds = f"a clamp to [{op.activation.low:g}, {op.activation.high}] inside [{low:g}, {high:g}]"
+    return _unless(op.activation.spares(low, high), bounds)
 
 
 def constants_quantized_matrices(op: Operation) -> str | None:

@@ -73,8 +73,10 @@ def _is_left_in_float(network: Network, step: Step, converted: set[str]) -> bool
 def _clamps(step: Step, grid: FileGrid) -> bool:
     """Whether the clamp behind a step cuts anything that codes can be."""
     limits = np.iinfo(grid.dtype)
-    low, high = (np.float32(code - grid.zero_point[0]) * np.float32(grid.scale[0]) for code in (limits.min, limits.max))
-    return not (step.activation.low <= low and high <= np.max(step.activation.high))
+    low, high = (
+        float(np.float32(code - grid.zero_point[0]) * np.float32(grid.scale[0])) for code in (limits.min, limits.max)
+    )
+    return not step.activation.spares(low, high)
 
 
 def _chosen(network: Network, converted: set[str]) -> set[str]:

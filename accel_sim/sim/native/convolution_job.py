@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from accel_kernels.native.tables import Field, epilogue_table
 from accel_kernels.native.tier import tier
 from accel_sim.program import Convolve, TransposeConvolve
-from accel_sim.sim.memory import Array
+from accel_sim.sim.memory import Array, Bytes
 from accel_sim.sim.multiply_accumulate import code_span
 from accel_sim.sim.native.epilogue import EpilogueChoice
 from accel_sim.sim.native.packed import LONGEST, line_epilogue, pack_epilogue
-from accel_sim.sim.native.step import OPERANDS, Source, target
+from accel_sim.sim.native.step import OPERANDS, Source, pinned, target
 from accel_sim.sim.preparation import Context
 
 Int64s = NDArray[np.int64]
@@ -104,6 +104,15 @@ class ConvolutionJob:
             self.bias + least * positive + most * negative,
             self.bias + most * positive + least * negative,
         )
+
+    @property
+    def groups(self) -> list[NDArray[Any]]:
+        """The weights of each group: [outputs, K]."""
+        return np.split(self.weights.reshape(self.channels, -1), self.command.groups)
+
+    def outside(self, codes: int) -> Bytes:
+        """So many codes of the zero point: what lies outside of the image."""
+        return pinned(np.full(codes, self.command.input_zero_point, self.command.input.dtype))
 
     def folded_bias(self, *, flipped: bool) -> Int64s:
         """The bias less what the zero point adds to each sum; int8 codes may be flipped to be unsigned."""

@@ -70,7 +70,7 @@ def counted_convolution(job: ConvolutionJob, engine: StructureEngine) -> NativeS
     places |= {Count.SEGMENTS: segments(reduction)}
     places |= {Count.ZERO: _offset(job), **packed.addresses}
     counting = pinned(np.array([places[place] for place in Count], np.int64))
-    padding = pinned(np.full(window.kernel[1] * command.input.shape[3], command.input_zero_point, command.input.dtype))
+    padding = job.outside(window.kernel[1] * command.input.shape[3])
     values = {
         **job.geometry(),
         Field.WEIGHTS: packed.tracked.ctypes.data,
@@ -159,9 +159,7 @@ class _Packed:
     """
 
     def __init__(self, job: ConvolutionJob, policy: str, bits: int, columns: int) -> None:
-        groups, size = job.command.groups, job.channels // job.command.groups
-        parts = [job.weights[g * size : (g + 1) * size].reshape(size, -1) for g in range(groups)]
-        shift, chosen, form = _shifts(policy, bits), tier(), FORMS[policy]
+        parts, shift, chosen, form = job.groups, _shifts(policy, bits), tier(), FORMS[policy]
         starts = np.zeros(columns, np.int16 if form.short else np.int32)
         starts[: job.channels] = job.bias + (1 << (bits - 1)) if policy == "wrap" else job.bias << sum(shift)
         span = _span(job, bits)

@@ -77,13 +77,11 @@ def _dense(job: ConvolutionJob, engine: StructureEngine, form: str) -> NativeSte
     command = job.command
     groups, size, reduction = command.groups, job.channels // command.groups, prod(job.weights.shape[1:])
     tile = _VECTORS * tier().lanes
-    packed = [_packed(job.weights[g * size : (g + 1) * size].reshape(size, -1), tile) for g in range(groups)]
+    packed = [_packed(part, tile) for part in job.groups]
     stride = aligned_size(2 * (reduction + 1))
     rows = min(max(_PANEL_BYTES // stride, 1) * _BLOCK_ROWS, prod(command.output_to.shape[:3]))
     columns = job.channels + tile
-    padding = pinned(
-        np.full(command.window.kernel[1] * command.input.shape[3], command.input_zero_point, command.input.dtype)
-    )
+    padding = job.outside(command.window.kernel[1] * command.input.shape[3])
     weights = aligned_copy(np.concatenate(packed))
     table, extra, kept = _tables(job, engine, reduction, columns)
     values = {
@@ -125,7 +123,7 @@ def _depthwise(job: ConvolutionJob, engine: StructureEngine, form: str) -> Nativ
     codes[:taps, : job.channels] = job.weights.reshape(job.channels, taps).T
     weights, places, pixel = aligned_copy(codes), 8 * (taps + 1), aligned_size(job.channels)
     repeats = job.channels // command.groups
-    padding = pinned(np.full(job.channels, command.input_zero_point, command.input.dtype))
+    padding = job.outside(job.channels)
     table, extra, kept = _tables(job, engine, taps, columns)
     values = {
         **job.geometry(),

@@ -13,7 +13,7 @@ from accel_sim.sim.native.convolution_job import SIGN, ConvolutionJob
 from accel_sim.sim.native.convolution_manner import Manner, choose_job
 from accel_sim.sim.native.counted import counted_convolution
 from accel_sim.sim.native.counted_stages import staged_convolution
-from accel_sim.sim.native.step import NativeStep, lowers, pinned
+from accel_sim.sim.native.step import NativeStep, lowers
 from accel_sim.sim.native.watched import watched_convolution
 from accel_sim.sim.preparation import Context
 from accel_sim.sim.structured import StructureEngine
@@ -69,13 +69,10 @@ def _dense(job: ConvolutionJob) -> NativeStep:
     block = TILE_ROWS if splits else _TILED_ROWS if quads and chosen.tiles else chosen.rows[0]
     rows = min(max(_PANEL_BYTES // stride // block, 1) * block, pixels)
     size = job.channels // groups
-    packed = [
-        pack_weights(job.weights[g * size : (g + 1) * size].reshape(size, reduction), chosen, quads=quads)
-        for g in range(groups)
-    ]
+    packed = [pack_weights(part, chosen, quads=quads) for part in job.groups]
     weights = packed[0] if groups == 1 else aligned_copy(np.concatenate(packed))
     table = job.table(job.folded_bias(flipped=not chosen.tiles) if raw else job.bias, job.channels + chosen.columns)
-    padding = pinned(np.full(window.kernel[1] * channels, command.input_zero_point, command.input.dtype))
+    padding = job.outside(window.kernel[1] * channels)
     values = {
         **job.geometry(),
         Field.WEIGHTS: weights.ctypes.data,
@@ -112,7 +109,7 @@ def _depthwise(job: ConvolutionJob) -> NativeStep:
     codes[:, : job.channels] = job.weights.reshape(job.channels, taps).T
     codes &= 0xFFFF  # the other half of a pair is 0
     weights, table = aligned_copy(codes), job.table(job.folded_bias(flipped=True), padded)
-    padding = pinned(np.full(1, command.input_zero_point, command.input.dtype))
+    padding = job.outside(1)
     reach = (window.kernel[0] - 1) * window.dilations[0] + 1
     width = (command.output_to.shape[2] - 1) * window.strides[1] + (window.kernel[1] - 1) * window.dilations[1] + 1
     line = -(-width * job.channels * job.size // 64) * 64 + 128

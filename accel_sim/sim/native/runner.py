@@ -184,9 +184,8 @@ class NativeRunner:
 
     def _together(self, first: int, last: int) -> None:
         parts = len(self._places)
-        states = np.zeros(
-            (parts, last - first, MOST_SHARES), np.int64
-        )  # a helper that is late may still hold older ones
+        # new for each run: a helper that is late may still hold older ones
+        states = np.zeros((parts, last - first, MOST_SHARES), np.int64)
         crew = helpers("steps", parts - 1)
         offers = [crew.offer(partial(self._part, first, last, part, states)) for part in range(1, parts)]
         self._part(first, last, 0, states)

@@ -39,7 +39,7 @@ def lower_transpose_convolve(command: TransposeConvolve, context: Context) -> Na
     table = pinned(np.array([phase.row for phase in phases], np.int64))
     size, groups = job.channels // command.groups, command.groups
     channels = job.weights.shape[3] * job.size
-    padding = pinned(np.full(channels, command.input_zero_point, command.input.dtype))
+    padding = job.outside(channels)
     panel = aligned_size(max(phase.panel_bytes for phase in phases) + _SLACK)
     results = max(phase.row[Phase.PANEL_ROWS] for phase in phases) * size * job.bits // 8
     values = {

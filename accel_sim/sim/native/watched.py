@@ -9,7 +9,7 @@ from accel_kernels.native.tables import Field
 from accel_kernels.native.tier import tier
 from accel_sim.sim.memory import Array, aligned_size
 from accel_sim.sim.native.convolution_job import ConvolutionJob
-from accel_sim.sim.native.step import NativeStep, pinned
+from accel_sim.sim.native.step import NativeStep
 
 _PANEL_BYTES = 1 << 17
 _BLOCK_ROWS = 4
@@ -28,13 +28,10 @@ def _dense(job: ConvolutionJob) -> NativeStep:
     reduction, size = prod(job.weights.shape[1:]), job.channels // command.groups
     steps = -(-reduction // 2)
     rows = min(max(_PANEL_BYTES // (4 * steps) // _BLOCK_ROWS, 1) * _BLOCK_ROWS, prod(command.output_to.shape[:3]))
-    packed = [
-        pack_weights(job.weights[g * size : (g + 1) * size].reshape(size, reduction), chosen, quads=False)
-        for g in range(groups)
-    ]
+    packed = [pack_weights(part, chosen, quads=False) for part in job.groups]
     weights = packed[0] if groups == 1 else aligned_copy(np.concatenate(packed))
     table = _table(job, job.channels + chosen.columns)
-    padding = pinned(np.full(command.window.kernel[1] * channels, command.input_zero_point, command.input.dtype))
+    padding = job.outside(command.window.kernel[1] * channels)
     values = {
         **job.geometry(),
         Field.WEIGHTS: weights.ctypes.data,
@@ -64,7 +61,7 @@ def _depthwise(job: ConvolutionJob) -> NativeStep:
     codes &= 0xFFFF  # the other half of a pair is 0
     weights, table = aligned_copy(codes), _table(job, padded)
     repeats, places, pixel = job.channels // command.groups, 8 * taps, aligned_size(job.channels * job.size)
-    padding = pinned(np.full(job.channels, command.input_zero_point, command.input.dtype))
+    padding = job.outside(job.channels)
     values = {
         **job.geometry(),
         Field.WEIGHTS: weights.ctypes.data,

@@ -14,7 +14,7 @@ from accel_kernels.native.memory import load_int64, store_int64
 from accel_kernels.native.rows import load_wide
 from accel_kernels.native.stages import LANES, Finish, Place, Stages, codes_of
 from accel_kernels.native.tables import Field
-from accel_kernels.native.watch_depthwise import gather_taps, repeat_channels
+from accel_kernels.native.watch_depthwise import lay_taps
 
 _ARGUMENTS = 11
 
@@ -50,7 +50,7 @@ def build(variant: str) -> Callable[..., None]:
     operands, kind, bits_text, form = variant.split(":")
     one: Any = intrinsic(_ARGUMENTS, _Pixel(operands, kind, int(bits_text), form).emit)
     width = int(bits_text) // 8
-    repeat = repeat_channels(1)
+    lay = lay_taps(1)
 
     def count(block: Int64, arena: Int64, constants: Int64, scratch: Int64, part: Int64, parts: Int64) -> None:
         image, out = input_address(block, arena), output_address(block, arena)
@@ -62,15 +62,11 @@ def build(variant: str) -> Callable[..., None]:
             field(block, Field.TABLE_STRIDE),
             field(block, Field.ZERO_POINT),
         )
-        repeats, extra = field(block, Field.EXTRA), field(block, Field.OTHER)
+        extra = field(block, Field.OTHER)
         lines = field(block, Field.IMAGES) * field(block, Field.OUT_HEIGHT)
         for line in range(lines * part // parts, lines * (part + 1) // parts):
             for ox in range(out_width):
-                gather_taps(block, image, line, ox, scratch)
-                for tap in range(taps if repeats > 1 else 0):
-                    expanded = scratch + field(block, Field.EXTRA_2) + tap * field(block, Field.EXTRA_3)
-                    repeat(expanded, load_int64(scratch + 8 * tap), channels, repeats)
-                    store_int64(scratch + 8 * tap, expanded)
+                lay(block, image, line, ox, scratch)
                 store_int64(scratch + 8 * taps, load_int64(scratch))
                 target = out + (line * out_width + ox) * channels * width
                 for c in range(0, channels, LANES):

@@ -60,7 +60,7 @@ class _Pixel:
             store_columns(e, codes, e.add(out, j * LANES * self._bits // 8), e.add(valid, -j * LANES))
 
 
-def repeat_channels(size: int) -> Callable[..., None]:
+def _repeat(size: int) -> Callable[..., None]:
     """Codes of `size` bytes, each `repeats` times."""
     load, store = (load_int16, store_int16) if size == 2 else (load_uint8, store_int8)
 
@@ -73,7 +73,7 @@ def repeat_channels(size: int) -> Callable[..., None]:
 
 
 @inline
-def gather_taps(block: Int64, image: Int64, line: Int64, ox: Int64, pixels: Int64) -> None:
+def _gather(block: Int64, image: Int64, line: Int64, ox: Int64, pixels: Int64) -> None:
     """The address of the pixel under each tap."""
     height, width, channels = field(block, Field.HEIGHT), field(block, Field.WIDTH), field(block, Field.DEPTH)
     kh, kw, out_height = (
@@ -91,6 +91,23 @@ def gather_taps(block: Int64, image: Int64, line: Int64, ox: Int64, pixels: Int6
         store_int64(pixels + 8 * tap, image + ((plane + y) * width + x) * channels if inside else outside)
 
 
+def lay_taps(size: int) -> Callable[..., None]:
+    """Put the addresses of the pixels under all taps, of codes of `size` bytes, where scratch memory begins."""
+    repeat = _repeat(size)
+
+    @inline
+    def lay(block: Int64, image: Int64, line: Int64, ox: Int64, scratch: Int64) -> None:
+        taps = field(block, Field.KERNEL_HEIGHT) * field(block, Field.KERNEL_WIDTH)
+        channels, repeats = field(block, Field.OUT_CHANNELS), field(block, Field.EXTRA)
+        _gather(block, image, line, ox, scratch)
+        for tap in range(taps if repeats > 1 else 0):
+            expanded = scratch + field(block, Field.EXTRA_2) + tap * field(block, Field.EXTRA_3)
+            repeat(expanded, load_int64(scratch + 8 * tap), channels, repeats)
+            store_int64(scratch + 8 * tap, expanded)
+
+    return lay
+
+
 def build(variant: str) -> Callable[..., None]:
     """The step of a variant."""
     operands, kind, bits_text = variant.split(":")
@@ -98,7 +115,7 @@ def build(variant: str) -> Callable[..., None]:
     many: Any = intrinsic(_ARGUMENTS, _Pixel(_MANY, operands, kind, bits).emit)
     one: Any = intrinsic(_ARGUMENTS, _Pixel(1, operands, kind, bits).emit)
     width = bits // 8
-    repeat = repeat_channels(2 if operands == "s16" else 1)
+    lay = lay_taps(2 if operands == "s16" else 1)
 
     def watch(block: Int64, arena: Int64, constants: Int64, scratch: Int64, part: Int64, parts: Int64) -> None:
         image, out = input_address(block, arena), output_address(block, arena)
@@ -110,16 +127,11 @@ def build(variant: str) -> Callable[..., None]:
             field(block, Field.TABLE_STRIDE),
             field(block, Field.ZERO_POINT),
         )
-        repeats = field(block, Field.EXTRA)
         record = scratch + field(block, Field.RECORD)
         lines = field(block, Field.IMAGES) * field(block, Field.OUT_HEIGHT)
         for line in range(lines * part // parts, lines * (part + 1) // parts):
             for ox in range(out_width):
-                gather_taps(block, image, line, ox, scratch)
-                for tap in range(taps if repeats > 1 else 0):
-                    expanded = scratch + field(block, Field.EXTRA_2) + tap * field(block, Field.EXTRA_3)
-                    repeat(expanded, load_int64(scratch + 8 * tap), channels, repeats)
-                    store_int64(scratch + 8 * tap, expanded)
+                lay(block, image, line, ox, scratch)
                 target, c = out + (line * out_width + ox) * channels * width, 0
                 while c + _MANY * LANES <= channels:
                     o, left = target + c * width, channels - c
