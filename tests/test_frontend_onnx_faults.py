@@ -58,7 +58,7 @@ def constant(proto, name, array) -> None:
     "content", [b"", b"\x00", b"not a model", b"\x08\x07", bytes(100), BUNDLED[:1000], BUNDLED[:-9]]
 )
 def test_other_bytes_are_refused(content):
-    assert "truncated, damaged, or no ONNX model" in faults(content) or "defined" in faults(content)
+    assert "truncated, damaged, or neither TFLite nor ONNX" in faults(content) or "defined" in faults(content)
 
 
 def test_every_fault_is_in_one_error():

@@ -16,7 +16,7 @@ from accel_sim.frontend.onnx.model import ELEMENTS, Array, Attribute, RawModel, 
 from accel_sim.frontend.onnx.ordering import in_order
 from accel_sim.frontend.onnx.stand_ins import inputs_that_are_weights, stand_in
 
-_DAMAGED = "the file is truncated, damaged, or no ONNX model"
+_DAMAGED = "the file is truncated, damaged, or neither TFLite nor ONNX"
 _OLDEST_OPSET, _NEWEST_OPSET = 7, 23
 _SAME = {f"com.microsoft.{name}": name for name in ("QuantizeLinear", "DequantizeLinear")}
 """ONNX Runtime's own, which take 16 bits before operator set 21; the same but for that."""
