@@ -5,7 +5,8 @@ raises one error that lists them all (`Fault`), so that a user mends a file once
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from accel_sim.records import dataclass
 
 _SHOWN = 40  # faults printed in one message; the rest are counted
 

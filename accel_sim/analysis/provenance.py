@@ -1,8 +1,7 @@
 """What a report is about: the model, the arithmetic, the machine and the data."""
 
-from dataclasses import dataclass
-
 from accel_sim.hardware import AcceleratorConfig
+from accel_sim.records import dataclass
 
 
 @dataclass(frozen=True)

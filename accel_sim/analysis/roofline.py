@@ -7,10 +7,10 @@ the two limits meet at the ridge, peak / bandwidth.
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum
 
 from accel_sim.hardware import AcceleratorConfig
+from accel_sim.records import dataclass
 from accel_sim.sim.result import LayerResult
 
 

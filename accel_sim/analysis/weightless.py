@@ -1,12 +1,11 @@
 """Cycles of an ONNX network whose weights are missing."""
 
-from dataclasses import dataclass
-
 from accel_sim.analysis.choices import Hardware, resolve_hardware, resolve_profile
 from accel_sim.analysis.provenance import Provenance
 from accel_sim.analysis.samples import random_inputs
 from accel_sim.ir import Graph
 from accel_sim.program import Program
+from accel_sim.records import dataclass
 from accel_sim.sim.result import RunResult
 
 

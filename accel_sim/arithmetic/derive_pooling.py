@@ -1,6 +1,5 @@
 """Recipes of average pooling and of means."""
 
-from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
 
@@ -28,6 +27,7 @@ from accel_sim.numerics.pooling import (
 )
 from accel_sim.numerics.profiles import Arithmetic, Profile, refuse
 from accel_sim.numerics.requantization import FixedPointRequantization, FloatRequantization, TieRule
+from accel_sim.records import dataclass
 
 
 @dataclass(frozen=True)

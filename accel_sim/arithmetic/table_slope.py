@@ -1,6 +1,6 @@
 """The slope of a PReLU table."""
 
-from dataclasses import dataclass
+from accel_sim.records import dataclass
 
 
 @dataclass(frozen=True)

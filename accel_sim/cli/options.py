@@ -1,7 +1,6 @@
 """Arguments and options that several commands share, and what they resolve to."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +14,7 @@ from accel_sim.errors import Fault, InputError
 from accel_sim.hardware import DEFAULT_HARDWARE, AcceleratorConfig, load_hardware
 from accel_sim.ir import Graph
 from accel_sim.numerics.profiles import PROFILES
+from accel_sim.records import dataclass
 from accel_sim.sim.result import Level
 
 Command = TypeVar("Command", bound=Callable[..., Any])

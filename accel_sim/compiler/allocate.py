@@ -7,7 +7,7 @@ place.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from accel_sim.compiler.lowering import Lowered
 from accel_sim.program import Command, Operand, Region, operands_of, read_by, written_by
+from accel_sim.records import dataclass
 
 ALIGNMENT = 64
 """Bytes; of every address in both regions."""

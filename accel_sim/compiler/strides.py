@@ -1,8 +1,9 @@
 """Strided copies in their simplest form."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
+
+from accel_sim.records import dataclass
 
 
 @dataclass(frozen=True)

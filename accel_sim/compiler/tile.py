@@ -19,7 +19,7 @@ row fits, so that a block shares no input row with the next but the kernel's ove
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -34,6 +34,7 @@ from accel_sim.program.geometry import (
     pixel_grid,
     weight_zero_points,
 )
+from accel_sim.records import dataclass
 
 
 def tile(commands: Sequence[Command], hardware: AcceleratorConfig) -> tuple[Command, ...]:

@@ -1,6 +1,6 @@
 """What both formats tell about a file and about themselves: listed operators, and rows of the support table."""
 
-from dataclasses import dataclass
+from accel_sim.records import dataclass
 
 
 @dataclass(frozen=True)

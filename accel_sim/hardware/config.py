@@ -1,6 +1,6 @@
 """AcceleratorConfig: everything the compiler and the machine know about an accelerator. Frozen, and checks itself."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 
 from accel_sim.errors import Fault, HardwareError
@@ -8,6 +8,7 @@ from accel_sim.hardware.checks import described, range_faults, refuse
 from accel_sim.hardware.memory import MemoryConfig
 from accel_sim.hardware.structures import DEFAULT_ROWS, resolve_structure
 from accel_sim.numerics.accumulators import AccumulatorStructure, OverflowPolicy, plain
+from accel_sim.records import dataclass
 
 
 class Dataflow(Enum):

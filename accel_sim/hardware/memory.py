@@ -1,8 +1,9 @@
 """The memory hierarchy: DRAM, the DMA engines before it, three on-chip memories with banks and ports."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from accel_sim.hardware.checks import described, range_faults, refuse
+from accel_sim.records import dataclass
 
 
 @dataclass(frozen=True)

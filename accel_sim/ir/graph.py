@@ -1,13 +1,14 @@
 """Graph: nodes in topological order over named tensors. It validates itself and never changes."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from types import MappingProxyType
 
 from accel_sim.errors import Fault, GraphError
 from accel_sim.ir.operators import Operator
 from accel_sim.ir.tensor import Tensor
+from accel_sim.records import dataclass
 
 
 class ModelFormat(Enum):

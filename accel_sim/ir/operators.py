@@ -6,8 +6,10 @@ NHWC. The arithmetic of an operator on integer tensors is not said here: an arit
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
+
+from accel_sim.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.errors import Fault, GraphError
+from accel_sim.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Tensors: a name, a shape, an element type, optionally a grid and optionally constant data."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from math import prod
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from accel_sim.errors import Fault, GraphError
 from accel_sim.ir.quant_params import QuantParams
+from accel_sim.records import dataclass
 
 
 class ElementType(Enum):

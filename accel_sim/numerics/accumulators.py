@@ -21,11 +21,12 @@ products meet, and in which order: see `AccumulatorStructure.order`.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 
 from accel_sim.errors import Fault, HardwareError
 from accel_sim.numerics.integers import clamp, wrap
+from accel_sim.records import dataclass
 
 NARROWEST, WIDEST = 8, 64
 CODE_LIMITS = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-(1 << 15), (1 << 15) - 1)}

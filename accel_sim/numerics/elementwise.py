@@ -1,7 +1,6 @@
 """Element-wise add, subtract, multiply, minimum and maximum of codes on different grids (2.3.3)."""
 
 from abc import abstractmethod
-from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
@@ -18,6 +17,7 @@ from accel_sim.numerics.integers import (
     wrap32,
 )
 from accel_sim.numerics.requantization import Requantization, Rounding, TieRule, as_int64, divide
+from accel_sim.records import dataclass
 
 
 class BinaryKind(Enum):

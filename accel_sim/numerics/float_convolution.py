@@ -4,7 +4,6 @@ There is no integer kernel, so bytes follow from the order in which float32 numb
 sgemm, then col2im). `apply_transposed` is that order.
 """
 
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from accel_sim.numerics.floats import fused_multiply_add, quantize_float32
 from accel_sim.numerics.integers import Integers, is_int64, unbounded
 from accel_sim.numerics.requantization import as_int64
+from accel_sim.records import dataclass
 
 _BLOCK = 128  # input channels of one chain of fused multiply-adds
 Float32s = NDArray[np.float32]

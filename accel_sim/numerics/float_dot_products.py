@@ -5,7 +5,6 @@ processors with AVX-512 and one thread, found by experiment with random matrices
 part of the columns, and the length of a chain follows from the part's width: ONNX Runtime's own bytes vary.)
 """
 
-from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from accel_sim.numerics.floats import fused_multiply_add, quantize_float32
 from accel_sim.numerics.integers import Integers, is_int64, unbounded
 from accel_sim.numerics.requantization import as_int64
+from accel_sim.records import dataclass
 
 Float32s = NDArray[np.float32]
 _LANES = 8

@@ -6,12 +6,12 @@ reference/integer_ops/logistic.h and tanh.h.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 
 from accel_sim.numerics.floats import round_half_away_scalar
 from accel_sim.numerics.integers import Integers, clamp, take, where, wrap, wrap32
 from accel_sim.numerics.transcendental import exp_double
+from accel_sim.records import dataclass
 
 _SAMPLES = 512
 

@@ -1,7 +1,6 @@
 """Average pooling and means of codes."""
 
 from abc import abstractmethod
-from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
@@ -18,6 +17,7 @@ from accel_sim.numerics.integers import (
     unbounded,
 )
 from accel_sim.numerics.requantization import Requantization, TieRule, as_int64, divide
+from accel_sim.records import dataclass
 
 
 @dataclass(frozen=True)

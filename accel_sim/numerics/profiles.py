@@ -4,10 +4,10 @@ A profile is a bundle of independent rules, so that one rule at a time can be ch
 out which of them makes two devices disagree.
 """
 
-from dataclasses import dataclass
 from enum import Enum
 
 from accel_sim.errors import AccelSimError, Fault
+from accel_sim.records import dataclass
 
 
 class Arithmetic(Enum):

@@ -10,7 +10,6 @@ within `exact_limit`, the bound under which no intermediate value leaves int64, 
 """
 
 from abc import abstractmethod
-from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
 from math import prod
@@ -34,6 +33,7 @@ from accel_sim.numerics.integers import (
     within,
     wrap32,
 )
+from accel_sim.records import dataclass
 
 _INT64_MAX = (1 << 63) - 1
 

@@ -1,7 +1,6 @@
 """Bilinear resizing of codes."""
 
 from abc import abstractmethod
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 from accel_sim.numerics.floats import dequantize_float32, quantize_float32
 from accel_sim.numerics.integers import Integers, divide_truncating, is_int64, unbounded, where, wrap
 from accel_sim.numerics.requantization import Requantization, as_int64
+from accel_sim.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Softmax on codes."""
 
 from abc import abstractmethod
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from accel_sim.numerics.integers import (
 )
 from accel_sim.numerics.interpolated import exponential_table, interpolate, reciprocal_table
 from accel_sim.numerics.requantization import as_int64
+from accel_sim.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,6 @@ derived from the grids. The machine needs nothing but the command, the memories 
 `layer` is the graph node it came from.
 """
 
-from dataclasses import dataclass
-
 from accel_sim.numerics.elementwise import ElementwiseRecipe
 from accel_sim.numerics.float_convolution import FloatConvolution
 from accel_sim.numerics.float_dot_products import FloatDotProducts
@@ -15,6 +13,7 @@ from accel_sim.numerics.requantization import Requantization
 from accel_sim.numerics.resize import BilinearRecipe
 from accel_sim.numerics.softmax import SoftmaxRecipe
 from accel_sim.program.operands import Operand
+from accel_sim.records import dataclass
 
 
 @dataclass(frozen=True)

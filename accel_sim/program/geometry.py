@@ -9,13 +9,13 @@ A command is `batches` independent products [rows x reduction] @ [reduction x co
 - MatrixMultiply: one per index of the broadcast leading axes.
 """
 
-from dataclasses import dataclass
 from math import gcd, prod
 
 import numpy as np
 
 from accel_sim.program.commands import Convolve, MatrixMultiply, TransposeConvolve
 from accel_sim.program.operands import Operand
+from accel_sim.records import dataclass
 
 MatrixCommand = Convolve | TransposeConvolve | MatrixMultiply
 

@@ -1,12 +1,12 @@
 """Operands of commands: where an array lies and what it holds."""
 
-from dataclasses import dataclass
 from enum import Enum
 from math import prod
 
 import numpy as np
 
 from accel_sim.errors import Fault, ProgramError
+from accel_sim.records import dataclass
 
 
 class Region(Enum):

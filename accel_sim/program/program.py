@@ -1,11 +1,12 @@
 """Program: everything that crosses from the compiler to the machine, besides the hardware configuration."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from accel_sim.hardware import AcceleratorConfig
 from accel_sim.ir import QuantParams
 from accel_sim.program.commands import Command
 from accel_sim.program.operands import Operand
+from accel_sim.records import dataclass
 
 
 @dataclass(frozen=True)

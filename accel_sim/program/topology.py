@@ -1,6 +1,6 @@
 """A network as shapes alone: convolutions and matrix products without weights, for cycles and traffic."""
 
-from dataclasses import dataclass
+from accel_sim.records import dataclass
 
 
 @dataclass(frozen=True)

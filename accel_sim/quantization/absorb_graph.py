@@ -7,7 +7,6 @@
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from accel_sim.quantization.absorption import absorb
 from accel_sim.quantization.affine_grid import F64
 from accel_sim.quantization.layers import Change, Layer, activation_of, changed, layers_of
 from accel_sim.quantization.scaling_links import Link, Stop, scaling_links
+from accel_sim.records import dataclass
 
 Amounts = Callable[[Layer], F64 | None]
 """c of eq 24 for a layer with bias, [Co]; None where it cannot be known."""

@@ -11,13 +11,12 @@ Zero padding: where layer 2 pads its input with zeros, h = 0 there, so h' = -c. 
 channel i (`Absorption.pad_values`); padding with 0 is wrong at the borders by the taps' weights times c.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.errors import Fault, QuantizationError
 from accel_sim.quantization.affine_grid import F64
+from accel_sim.records import dataclass
 
 SIGMAS = 3.0
 """Deviations below the mean that count as never reached."""

@@ -13,7 +13,6 @@ in units in which rounding to nearest costs 1e-4 a weight, so that one lambda (0
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +21,7 @@ from accel_kernels.rounding_relaxation import BLOCK, adam_step, soften
 from accel_sim.errors import Fault, QuantizationError
 from accel_sim.numerics.elementary import exp, log
 from accel_sim.quantization.rounding import Bools, RoundingChoices
+from accel_sim.records import dataclass
 
 F32 = NDArray[np.float32]
 

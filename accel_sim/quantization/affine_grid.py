@@ -4,7 +4,6 @@ Every range setting method ends in an `AffineGrid`; `AffineGrid.params` is the s
 """
 
 import math
-from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from accel_sim.errors import Fault, QuantizationError
 from accel_sim.ir.quant_params import QuantParams
+from accel_sim.records import dataclass
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]

@@ -6,13 +6,12 @@ Golub and LeVeque's update, which does not cancel:
     d = mean_b - mean_a,  n = n_a + n_b,  mean = mean_a + d n_b / n,  M2 = M2_a + M2_b + d^2 n_a n_b / n
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.errors import Fault, QuantizationError
 from accel_sim.quantization.affine_grid import F64, require_finite
+from accel_sim.records import dataclass
 
 
 @dataclass(frozen=True, eq=False)

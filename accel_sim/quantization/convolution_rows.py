@@ -4,13 +4,12 @@ y[n, i, j] = W . patch(n, i, j): a pool of a few thousand positions represents a
 do not grow with the calibration data.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.errors import Fault, QuantizationError
 from accel_sim.ir.operators import Conv2D
+from accel_sim.records import dataclass
 
 F32 = NDArray[np.float32]
 Positions = NDArray[np.intp]

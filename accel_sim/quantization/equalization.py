@@ -19,7 +19,7 @@ down to M, but never so far that the channel's constant f(b1_i) outgrows the bia
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from accel_sim.errors import Fault, QuantizationError
 from accel_sim.numerics.elementary import log
 from accel_sim.quantization.affine_grid import F64, require_finite
+from accel_sim.records import dataclass
 
 DEAD_RATIO = 1e-6
 """A channel is dead if its range is below this share of the tensor's."""

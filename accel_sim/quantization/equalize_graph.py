@@ -6,7 +6,7 @@ is asked for, a ReLU first.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from accel_sim.quantization.equalization import ChainLayer, equalize
 from accel_sim.quantization.layers import Change, Layer, activation_of, changed, layers_of
 from accel_sim.quantization.recipe import Cap
 from accel_sim.quantization.scaling_links import Link, Stop, chains, scaling_links
+from accel_sim.records import dataclass
 
 
 @dataclass(frozen=True, eq=False)

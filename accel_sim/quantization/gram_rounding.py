@@ -8,7 +8,7 @@ However many rows there are, one evaluation costs K^2 a channel. Flipping weight
 2 d (w~ G - R_o)_i + d^2 G_ii; `coordinate_descent` takes every flip that lowers it until none does.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from accel_kernels.matmul_float import product
 from accel_sim.errors import Fault, QuantizationError
 from accel_sim.quantization.affine_grid import F64
 from accel_sim.quantization.rounding import Bools, RoundingChoices
+from accel_sim.records import dataclass
 
 
 @dataclass(frozen=True, eq=False)

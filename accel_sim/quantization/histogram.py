@@ -10,13 +10,13 @@ of a ReLU, the sixes of a ReLU6) stays a spike and is not smeared over the bin.
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.errors import Fault, QuantizationError
 from accel_sim.quantization.affine_grid import F64, I64, require_finite
+from accel_sim.records import dataclass
 
 _INDEX_BITS = 40  # |index| < 2^40: float64 then places v - i w with 12 bits to spare
 _SMALLEST_EXPONENT = -160  # below every float32, so that w never underflows

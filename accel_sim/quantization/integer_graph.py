@@ -5,7 +5,7 @@ integer product with a stack of per-channel ones.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from accel_sim.quantization.observation import MinMax
 from accel_sim.quantization.recipe import Recipe
 from accel_sim.quantization.recipe_toml import recipe_text
 from accel_sim.quantization.weights import QuantizedWeights, linear_constants
+from accel_sim.records import dataclass
 from accel_sim.transforms import deduplicate_constants
 from accel_sim.transforms.rewriting import Uses
 

@@ -12,7 +12,7 @@ still needed, in both networks.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,7 @@ from accel_sim.quantization.observation import Progress, groups, stacked
 from accel_sim.quantization.recipe import Objective, RoundingMethod, RoundingRecipe
 from accel_sim.quantization.rounding import Rounding
 from accel_sim.quantization.weights import QuantizedWeights
+from accel_sim.records import dataclass
 
 _FEWER = 4
 

@@ -1,12 +1,13 @@
 """The layers of a float graph that have weights, as the methods of section 3 see and change them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from accel_sim.ir import Activation, Conv2D, ElementType, FullyConnected, Graph, MatMul, Node, Tensor, TransposeConv2D
 from accel_sim.quantization.affine_grid import F64
+from accel_sim.records import dataclass
 from accel_sim.transforms.rewriting import Uses, fresh_tensor_name, rebuilt
 
 LINEAR = (Conv2D, TransposeConv2D, FullyConnected)

@@ -10,7 +10,7 @@ Both are arrays of the tensor's shape, so zero padding counts at borders.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,7 @@ from accel_sim.quantization.bias_correction import tap_means
 from accel_sim.quantization.convolution_rows import Window
 from accel_sim.quantization.layers import LINEAR, Layer
 from accel_sim.quantization.normal_moments import Moments, batchnorm_moments, clipped_moments
+from accel_sim.records import dataclass
 from accel_sim.reference import evaluate_float
 from accel_sim.transforms.rewriting import Uses
 

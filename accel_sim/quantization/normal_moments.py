@@ -11,7 +11,6 @@ For a = 0, b = inf, E[Y] is equation 28; b = 6 is ReLU6.
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from accel_sim.errors import Fault, QuantizationError
 from accel_sim.numerics.elementary import exp
 from accel_sim.quantization.affine_grid import F64
+from accel_sim.records import dataclass
 
 
 @dataclass(frozen=True, eq=False)

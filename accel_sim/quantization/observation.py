@@ -7,7 +7,6 @@ of a classifier, the rows themselves, of which at most `MOST_ROWS` are kept.
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -22,6 +21,7 @@ from accel_sim.quantization.histogram import Histogram
 from accel_sim.quantization.range_cross_entropy import cross_entropy_grid
 from accel_sim.quantization.range_mse import mse_grid_of_histogram
 from accel_sim.quantization.range_percentile import percentile_grid_of_histogram
+from accel_sim.records import dataclass
 
 Progress = Callable[[str, int, int | None], None]
 """Called with what is being done, how much of it is done, and how much there is where that is known."""

@@ -9,7 +9,6 @@
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from accel_sim.errors import Fault, GraphError, QuantizationError
@@ -23,6 +22,7 @@ from accel_sim.quantization.pipeline_steps import REPORTED_SAMPLES, Pipeline
 from accel_sim.quantization.quantization_report import Quantized
 from accel_sim.quantization.recipe import Absorb, Correction, Recipe, RoundingMethod
 from accel_sim.quantization.recipe_toml import get_recipe
+from accel_sim.records import dataclass
 from accel_sim.transforms import CANONICAL_FLOAT, fold_batchnorm, run_passes
 
 

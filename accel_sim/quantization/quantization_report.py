@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,6 +9,7 @@ from accel_sim.ir import Graph, Node
 from accel_sim.quantization.calibration import Sample
 from accel_sim.quantization.float_runner import FloatRunner
 from accel_sim.quantization.observation import groups, stacked
+from accel_sim.records import dataclass
 
 
 @dataclass(frozen=True)

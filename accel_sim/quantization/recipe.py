@@ -4,11 +4,12 @@ The text form is TOML (`recipe_toml`); every class below is one of its tables an
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import Enum
 from fnmatch import fnmatchcase
 
 from accel_sim.errors import Fault, QuantizationError
+from accel_sim.records import dataclass
 
 
 class WeightRange(Enum):

@@ -1,6 +1,6 @@
 """What a layer should compute on a pool of rows, and how far rounded weights are from it (eq 35)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,7 @@ from accel_kernels.matmul_float import product
 from accel_sim.errors import Fault, QuantizationError
 from accel_sim.quantization.affine_grid import F64
 from accel_sim.quantization.gram_rounding import LinearObjective
+from accel_sim.records import dataclass
 
 F32 = NDArray[np.float32]
 Picked = NDArray[np.intp] | slice

@@ -4,12 +4,11 @@ With a grid (s, z) fixed, a weight w has two codes to choose from, clamp(floor(w
 nearest is one choice of 2^K; the methods of section 3.4 look for a better one.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.quantization.affine_grid import F64, I64, AffineGrid, require_finite
+from accel_sim.records import dataclass
 
 Bools = NDArray[np.bool_]
 

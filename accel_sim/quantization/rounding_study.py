@@ -10,7 +10,6 @@ and score the network with it. Figure 7 plots score against cost. `best_rounding
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from accel_sim.errors import Fault, QuantizationError
 from accel_sim.quantization.affine_grid import F64, AffineGrid
 from accel_sim.quantization.gram_rounding import LinearObjective
 from accel_sim.quantization.rounding import Bools, RoundingChoices
+from accel_sim.records import dataclass
 
 Score = Callable[[F64], float]
 """Maps quantized weights [Co, K] to what counts, larger is better: the accuracy of the network."""

@@ -11,7 +11,7 @@ neighbouring columns of the second layer's weights: column k belongs to channel 
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from accel_sim.ir import (
     Activation,
@@ -30,6 +30,7 @@ from accel_sim.ir import (
     Transpose,
 )
 from accel_sim.quantization.layers import LINEAR
+from accel_sim.records import dataclass
 from accel_sim.transforms.rewriting import Uses
 
 

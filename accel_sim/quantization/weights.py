@@ -9,7 +9,7 @@
 4. The bias lies on the accumulator's grid s_x * s_w, the product rounded to float32 as files hold it (eq 3).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ from accel_sim.quantization.range_minmax import minmax_grid
 from accel_sim.quantization.range_mse import mse_grid
 from accel_sim.quantization.range_percentile import percentile_grid
 from accel_sim.quantization.recipe import BiasRecipe, WeightRange, WeightRecipe
+from accel_sim.records import dataclass
 
 _SMALLEST_ACCUMULATOR_SCALE = 2.0**-90
 """Keeps s_x * s_w, and its ratio to any sensible s_y, inside float32's normal numbers."""

@@ -1,7 +1,6 @@
 """What every integer operator needs: the graph, the profile, codes, and operands brought onto one grid."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from accel_sim.errors import Fault, GraphError
 from accel_sim.ir import Graph, Node, QuantParams, Requantize, Tensor
 from accel_sim.numerics import Profile
 from accel_sim.numerics.accumulators import AccumulatorStructure
+from accel_sim.records import dataclass
 
 Codes = NDArray[np.int64]
 Array = NDArray[Any]

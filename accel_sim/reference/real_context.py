@@ -1,13 +1,13 @@
 """What every operator on real numbers needs: the graph, the floating type, operands as reals."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.ir import Graph, Node, QuantParams, Tensor
+from accel_sim.records import dataclass
 
 Reals = NDArray[Any]
 FloatType = type[np.float32] | type[np.float64]

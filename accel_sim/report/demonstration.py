@@ -1,9 +1,8 @@
 """The bundled network from float to silicon: what the demonstration shows."""
 
-from dataclasses import dataclass
-
 from accel_sim.analysis.mismatch.report import MismatchReport, TensorMismatch
 from accel_sim.analysis.overflow.report import LayerOverflow, OverflowReport
+from accel_sim.records import dataclass
 from accel_sim.report.run_report import RunReport
 from accel_sim.sim.result import LayerResult
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from enum import Enum
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from accel_sim.program import (
     Program,
     TransposeConvolve,
 )
+from accel_sim.records import dataclass
 
 GRID, VECTOR, DMA, NOTHING = "PE grid", "vector unit", "DMA", "merged"
 

@@ -1,11 +1,11 @@
 """What a run tells: the result beside what it depends on, and the network's totals."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import TypeVar
 
 from accel_sim.analysis.provenance import Provenance
 from accel_sim.analysis.roofline import Roofline, roofline
+from accel_sim.records import dataclass
 from accel_sim.sim.result import RunResult
 
 Number = TypeVar("Number", int, float)

@@ -11,11 +11,11 @@ A tile's number counts the tiles of its command, in the order of the sequencer's
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import IO
 
 from accel_sim.hardware import AcceleratorConfig
 from accel_sim.program import Command, Operand
+from accel_sim.records import dataclass
 from accel_sim.sim.timing.schedule import Schedule, Span, Unit, schedule_commands
 
 _PROCESS, _LAYERS, _BANDWIDTH = 1, 2, 3

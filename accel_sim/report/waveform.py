@@ -16,7 +16,6 @@ Scopes, all under `grid`; registers are signed integers, operands relative to th
 
 import io
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import IO
 
 import numpy as np
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 from accel_sim.errors import Fault, InputError
 from accel_sim.hardware import Dataflow, GridConfig
 from accel_sim.program import Program
+from accel_sim.records import dataclass
 from accel_sim.report.vectors.layers import first_matrix_layer, matrix_command
 from accel_sim.sim.stepped.grid import Registers
 from accel_sim.sim.stepped.tile import TileWindow, tile_window

@@ -1,7 +1,7 @@
 """Convolve and TransposeConvolve: panels of pixels times weights, requantized panel by panel."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from accel_kernels import panels
 from accel_sim.program import Convolve, TransposeConvolve
 from accel_sim.program.geometry import matrix_shape
+from accel_sim.records import dataclass
 from accel_sim.sim.float_convolution import prepare_float_transposed
 from accel_sim.sim.float_dot_products import prepare_float_convolution
 from accel_sim.sim.geometry import window_geometry

@@ -4,13 +4,13 @@ Commands whose weights prove that no input makes any stage overflow run on the f
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.numerics.accumulators import AccumulatorStructure
 from accel_sim.program import Command, Convolve, MatrixMultiply, Program, TransposeConvolve
+from accel_sim.records import dataclass
 from accel_sim.sim.batch import Progress
 from accel_sim.sim.machine import Machine
 from accel_sim.sim.memory import Array

@@ -1,10 +1,10 @@
 """From commands to layers: what a RunResult says of each."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from accel_sim.program import Command, Convolve, MatrixMultiply, TransposeConvolve
 from accel_sim.program.geometry import multiply_accumulates
+from accel_sim.records import dataclass
 from accel_sim.sim.preparation import Record
 from accel_sim.sim.result import LayerResult
 from accel_sim.sim.timing.types import CommandTiming

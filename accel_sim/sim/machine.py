@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from accel_sim.errors import Fault, ProgramError
 from accel_sim.hardware import AcceleratorConfig
 from accel_sim.numerics.accumulators import AccumulatorStructure
 from accel_sim.program import Program, written_by
+from accel_sim.records import dataclass
 from accel_sim.sim.batch import Progress, run_samples
 from accel_sim.sim.layers import CommandReport, layer_results
 from accel_sim.sim.memory import Array

@@ -1,12 +1,12 @@
 """MatrixMultiply: products of two activations, or of an activation and a constant."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.program import MatrixMultiply, Region
+from accel_sim.records import dataclass
 from accel_sim.sim.float_dot_products import prepare_float_product
 from accel_sim.sim.memory import Array, Memory, Scratch, matrices
 from accel_sim.sim.multiply_accumulate import (

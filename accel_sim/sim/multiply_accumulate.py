@@ -5,7 +5,6 @@ and the bias b, every partial sum in every order lies in [b + sum min(q low, q h
 this range fits the accumulator, nothing can overflow.
 """
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -23,6 +22,7 @@ from accel_kernels import (
 from accel_kernels.lanes import STEPS, pack_lanes
 from accel_sim.hardware import Dataflow, GridConfig, OverflowPolicy
 from accel_sim.program import Tiling
+from accel_sim.records import dataclass
 from accel_sim.sim.memory import Array
 
 Int64s = NDArray[np.int64]

@@ -1,7 +1,7 @@
 """The first addition that did not fit: one sample run again up to a command, and its dot products one by one."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -12,6 +12,7 @@ from accel_kernels import panels
 from accel_kernels.count_structure import ABSENT
 from accel_sim.numerics.accumulators import AccumulatorStructure, Event, Stage, accumulate
 from accel_sim.program import Convolve, MatrixMultiply, Program, TransposeConvolve
+from accel_sim.records import dataclass
 from accel_sim.sim.convolution import convolution_engine, relative_weights, start_bias
 from accel_sim.sim.geometry import window_geometry
 from accel_sim.sim.matrix_product import product_engine

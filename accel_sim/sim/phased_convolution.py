@@ -4,7 +4,6 @@ An adder tree sums tiles of a phase's taps (`phases`), not of all taps; for ever
 does not meet are additions of 0, and `convolution` need not tell them apart.
 """
 
-from dataclasses import dataclass
 from math import prod
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from accel_kernels import panels
 from accel_sim.program import TransposeConvolve
+from accel_sim.records import dataclass
 from accel_sim.sim.geometry import window_geometry
 from accel_sim.sim.memory import Array, Memory
 from accel_sim.sim.phases import ABSENT, Phase, phases_of

@@ -5,13 +5,13 @@ sh / gcd(sh, dh) phases, columns likewise; a phase of the image is one ordinary 
 filled up to equal sizes with pixels and taps that do not exist.
 """
 
-from dataclasses import dataclass
 from math import gcd
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.program import TransposeConvolve
+from accel_sim.records import dataclass
 from accel_sim.sim.memory import Array
 
 Int64s = NDArray[np.int64]

@@ -6,7 +6,7 @@ Each kind of command is prepared by one function, registered with `prepares`.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,6 +16,7 @@ from accel_sim.errors import Fault, ProgramError
 from accel_sim.hardware import AcceleratorConfig
 from accel_sim.numerics.accumulators import AccumulatorStructure
 from accel_sim.program import Command, Operand, Region
+from accel_sim.records import dataclass
 from accel_sim.sim.memory import Array, Bytes, Memory, Scratch, view
 from accel_sim.sim.result import Level
 

@@ -1,7 +1,7 @@
 """Requantization recipes as the hardware's tables: from accumulators to codes by the kernels."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from fractions import Fraction
 from functools import singledispatch
 
@@ -22,6 +22,7 @@ from accel_sim.numerics.requantization import (
     ShiftRequantization,
     TieRule,
 )
+from accel_sim.records import dataclass
 from accel_sim.sim.memory import Array
 from accel_sim.sim.preparation import refusal
 

@@ -1,13 +1,14 @@
 """What a run gives back."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.program import Port
+from accel_sim.records import dataclass
 
 
 class Level(Enum):

@@ -5,7 +5,6 @@ first axis holds all samples.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -16,6 +15,7 @@ from accel_sim.errors import Fault, InputError
 from accel_sim.ir import QuantParams
 from accel_sim.numerics.profiles import Profile, get_profile
 from accel_sim.program import Port, Program
+from accel_sim.records import dataclass
 from accel_sim.sim.memory import Array, Memory
 from accel_sim.sim.native.boundary import quantize_into
 

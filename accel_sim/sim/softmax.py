@@ -1,7 +1,6 @@
 """ApplySoftmax: every recipe as a table of exponentials by the distance to the maximum."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import singledispatch
 
 import numpy as np
@@ -24,6 +23,7 @@ from accel_sim.numerics.softmax import (
     TableSoftmax16,
 )
 from accel_sim.program import ApplySoftmax
+from accel_sim.records import dataclass
 from accel_sim.sim.memory import Array, Memory
 from accel_sim.sim.preparation import Context, Operation, Record, Run, prepares, refusal
 

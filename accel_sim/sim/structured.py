@@ -5,8 +5,6 @@ where nothing is counted and a single stage of 32 bits (64 for wide commands) wr
 What goes to the requantizer has 32 bits (64 for wide commands): wider accumulators wrap there.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +12,7 @@ from accel_kernels.count_structure import ABSENT, COUNTS, count_structure, count
 from accel_kernels.lanes import STEPS
 from accel_sim.hardware import OverflowPolicy
 from accel_sim.numerics.accumulators import AccumulatorStructure
+from accel_sim.records import dataclass
 from accel_sim.sim.memory import Array
 from accel_sim.sim.multiply_accumulate import Accumulator, Kernel, MultiplyAccumulate, Span, choose
 from accel_sim.sim.preparation import Context

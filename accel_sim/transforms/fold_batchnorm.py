@@ -16,7 +16,7 @@ norm's output.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ from accel_sim.ir import (
     Tensor,
     TransposeConv2D,
 )
+from accel_sim.records import dataclass
 from accel_sim.transforms.rewriting import (
     Uses,
     float_constant,

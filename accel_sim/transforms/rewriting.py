@@ -1,12 +1,13 @@
 """What every rewrite needs: who makes and who reads a tensor, fresh names, and a new graph without left-overs."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.ir import ElementType, Graph, Node, Tensor
+from accel_sim.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """The exact accumulators of one layer: unbounded integers, without the wrap of a device's registers."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from accel_sim.analysis.causes.cause import Codes
 from accel_sim.arithmetic import AccumulatorKind, is_wide_accumulator
 from accel_sim.ir import NO_ACTIVATION, Activation, Conv2D, FullyConnected, MatMul, Operator, TransposeConv2D
+from accel_sim.records import dataclass
 from accel_sim.reference.geometry import convolve, convolve_transposed
 from accel_sim.reference.integer_context import Site
 

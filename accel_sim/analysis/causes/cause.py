@@ -14,11 +14,12 @@ downwards; from one device to another down to the exact value, and up again with
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
+
+from accel_sim.records import dataclass
 
 Codes = NDArray[np.int64]
 

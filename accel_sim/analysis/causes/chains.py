@@ -5,7 +5,7 @@ its arithmetic is one table or one division: from what the device computes to th
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
 from math import prod
@@ -62,6 +62,7 @@ from accel_sim.ir import (
 )
 from accel_sim.numerics import PAPER, BinaryKind, Profile, SumRequantization
 from accel_sim.numerics.requantization import Requantization
+from accel_sim.records import dataclass
 from accel_sim.reference import evaluate_integer
 from accel_sim.reference.integer_context import Site
 

@@ -5,12 +5,13 @@ A double decides wherever it is far enough from a tie; the few elements near one
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+
+from accel_sim.records import dataclass
 
 Codes = NDArray[np.int64]
 Doubles = NDArray[np.float64]

@@ -3,7 +3,7 @@
 All recipes end at clamp(half_even(exact value) + zero point; bounds of the real clamp, rounded half to even).
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from accel_sim.numerics.requantization import (
     Rounding,
     ShiftRequantization,
 )
+from accel_sim.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ Every score is written to a journal as soon as it is known, and taken from it wh
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from accel_sim.quantization import Recipe, get_recipe, quantize_with_report, rec
 from accel_sim.quantization.affine_grid import channels_first
 from accel_sim.quantization.calibration import Calibration
 from accel_sim.quantization.layers import channel_axis
+from accel_sim.records import dataclass
 
 SANE_DB = 60.0
 """Signal to noise that 32-bit quantizers in float32 reach at least."""

@@ -4,7 +4,6 @@ import hashlib
 import itertools
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -20,6 +19,7 @@ from accel_sim.quantization.calibration import Calibration, samples
 from accel_sim.quantization.float_runner import FloatRunner
 from accel_sim.quantization.layers import Change, changed, weighted_nodes
 from accel_sim.quantization.observation import groups, stacked
+from accel_sim.records import dataclass
 
 _WIDE = 32
 

@@ -6,7 +6,7 @@ back with the second profile's rules.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -25,6 +25,7 @@ from accel_sim.errors import Fault, InputError
 from accel_sim.hardware import AcceleratorConfig, AccumulatorConfig
 from accel_sim.ir import Graph, Node
 from accel_sim.numerics import Profile
+from accel_sim.records import dataclass
 from accel_sim.reference.real_context import to_reals
 from accel_sim.sim.machine import Machine
 from accel_sim.sim.result import Level

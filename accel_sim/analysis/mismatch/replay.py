@@ -6,7 +6,7 @@ teacher-forced simulation, and, operands being the last rule to be changed, to t
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -29,6 +29,7 @@ from accel_sim.analysis.mismatch.report import FirstDifference, MismatchCounter,
 from accel_sim.hardware import AccumulatorConfig
 from accel_sim.ir import Graph, Node
 from accel_sim.numerics import Profile
+from accel_sim.records import dataclass
 from accel_sim.reference import evaluate_fake_quant
 
 Array = NDArray[Any]

@@ -7,7 +7,6 @@ each layer reads what the machine computed before, so that what differs is the l
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from accel_sim.analysis.causes.cause import Cause, CauseCount, total
 from accel_sim.analysis.provenance import Provenance
 from accel_sim.ir import Graph, Tensor
+from accel_sim.records import dataclass
 
 Array = NDArray[np.generic]
 Histogram = tuple[tuple[int, int], ...]

@@ -20,7 +20,6 @@ same sums (m = max |x|, l and h the ends of all inputs' ranges with 0, for K ter
     data types    |b| + K m 2^(M - 1_signed)                       needs the number of terms and the types only
 """
 
-from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
@@ -28,6 +27,7 @@ from numpy.typing import NDArray
 
 from accel_sim.analysis.overflow.dot_products import DotProducts, Weights
 from accel_sim.analysis.overflow.taps import Taken
+from accel_sim.records import dataclass
 
 
 class InputKind(Enum):

@@ -22,7 +22,6 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +39,7 @@ from accel_sim.hardware import Dataflow
 from accel_sim.ir import Graph, Tensor
 from accel_sim.numerics.profiles import PROFILES, Profile
 from accel_sim.program import Convolve, MatrixMultiply, Program, TransposeConvolve
+from accel_sim.records import dataclass
 
 Document = dict[str, Any]
 

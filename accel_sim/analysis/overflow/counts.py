@@ -10,7 +10,6 @@ sums, as on a device.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from accel_sim.analysis.provenance import Provenance
 from accel_sim.numerics.accumulators import AccumulatorStructure
 from accel_sim.program import Program
+from accel_sim.records import dataclass
 from accel_sim.sim.batch import Progress
 from accel_sim.sim.counting import CommandCounts, CountedRun, count
 from accel_sim.sim.offences import Offence, first_offence

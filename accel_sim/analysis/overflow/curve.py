@@ -5,7 +5,6 @@ with those of plain 32-bit accumulators that wrap (64 bits where the software of
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from accel_sim.analysis.labels import labels_per_sample, top1
 from accel_sim.analysis.overflow.counts import OverflowCounts, StructureCounts
 from accel_sim.ir import Graph
 from accel_sim.numerics.accumulators import AccumulatorStructure, OverflowPolicy, plain
+from accel_sim.records import dataclass
 
 Array = NDArray[np.generic]
 REFERENCE = plain(32)

@@ -5,13 +5,13 @@ other operators (pooling, means, element-wise) add on the vector unit in a width
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.analysis.overflow.taps import TapSets, all_taps, meeting_taps
 from accel_sim.ir import Conv2D, FullyConnected, Graph, MatMul, Node, Tensor, TransposeConv2D
+from accel_sim.records import dataclass
 
 Weights = NDArray[np.int64]
 

@@ -1,7 +1,6 @@
 """Intervals of codes: what a tensor can hold, and what tables make of that. `interval_propagation` carries them on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from accel_sim.analysis.overflow.bounds import InputKind, InputRange
 from accel_sim.analysis.overflow.dot_products import DotProducts
 from accel_sim.ir import Graph, QuantParams, Tensor
+from accel_sim.records import dataclass
 
 Ends = NDArray[np.int64]
 

@@ -1,7 +1,6 @@
 """Accumulator overflow: proved for every input where the weights allow it, beside what a run observed."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from accel_sim.analysis.choices import DEFAULT_ACCUMULATORS
 from accel_sim.analysis.overflow.bounds import (
@@ -24,6 +23,7 @@ from accel_sim.errors import Fault, InputError
 from accel_sim.ir import Graph
 from accel_sim.numerics.accumulators import NARROWEST, WIDEST
 from accel_sim.numerics.profiles import Profile
+from accel_sim.records import dataclass
 from accel_sim.sim.result import LayerResult, RunResult
 
 

@@ -1,13 +1,14 @@
 """What a user asks of an overflow analysis: widths, and structures that are no plain width."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from accel_sim.analysis.overflow.counts import OverflowCounts
 from accel_sim.analysis.overflow.curve import REFERENCE
 from accel_sim.errors import Fault, InputError
 from accel_sim.hardware import resolve_structure
 from accel_sim.numerics.accumulators import NARROWEST, WIDEST, AccumulatorStructure, OverflowPolicy, plain
+from accel_sim.records import dataclass
 
 MOST_OFFENCES = 16
 """Structures for which first offending outputs are looked for; a curve of more widths shows counts."""

@@ -1,7 +1,6 @@
 """Which taps of a kernel meet in one output: all, but at borders and in strided transposed convolutions."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import product
 from math import prod
 
@@ -9,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.ir import Conv2D, TransposeConv2D
+from accel_sim.records import dataclass
 
 Taken = NDArray[np.bool_]
 _Taps = frozenset[int]

@@ -4,7 +4,7 @@ A witness is a statement about the layer alone: all its codes are codes of the i
 proved for), but no input of the whole network need lead to them.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from accel_sim.analysis.overflow.bounds import InputRange, RangeProof, signed_bi
 from accel_sim.analysis.overflow.dot_products import DotProducts
 from accel_sim.analysis.overflow.taps import Taken
 from accel_sim.ir import Conv2D, FullyConnected, Graph, TransposeConv2D
+from accel_sim.records import dataclass
 
 Codes = NDArray[np.generic]
 

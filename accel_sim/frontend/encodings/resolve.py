@@ -1,7 +1,7 @@
 """Encodings on a network: which tensor of a float graph each belongs to, and its grid in the stored layout."""
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from accel_sim.errors import Fault, GraphError, InputError
 from accel_sim.frontend.encodings.names import file_axis, file_name
 from accel_sim.frontend.encodings.records import Encoding, Encodings, Role
 from accel_sim.ir import BatchNorm, Graph, QuantParams, Tensor
+from accel_sim.records import dataclass
 
 _SHOWN = 5
 

@@ -3,7 +3,6 @@
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from accel_sim.frontend.export.layout import choose_orders, ordered
 from accel_sim.frontend.export.model_builder import ModelBuilder, value_info
 from accel_sim.frontend.export.values import InexpressibleError, Values, container
 from accel_sim.ir import ArgMax, ElementType, Graph, HardSwish, Node, Operator, Tensor
+from accel_sim.records import dataclass
 
 
 @dataclass(frozen=True)

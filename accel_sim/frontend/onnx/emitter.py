@@ -6,7 +6,6 @@ one element, it is a Reshape or nothing.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
 
 import numpy as np
@@ -17,6 +16,7 @@ from accel_sim.frontend.onnx.model import Array, RawValue
 from accel_sim.frontend.onnx.network import Network
 from accel_sim.frontend.onnx.view import NodeFault
 from accel_sim.ir import ElementType, Node, Operator, QuantParams, Reshape, Tensor, Transpose
+from accel_sim.records import dataclass
 
 CHANNELS_LAST = (0, 2, 3, 1)
 _STORED = {e.value for e in ElementType}

@@ -1,7 +1,6 @@
 """Quantization grids as ONNX states them: a scale, a zero point and an axis of the file."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,6 +8,7 @@ import numpy as np
 from accel_sim.frontend.onnx.model import Array
 from accel_sim.frontend.onnx.view import NodeFault, NodeView, in_rank
 from accel_sim.ir import ElementType, QuantParams
+from accel_sim.records import dataclass
 
 _CODES = {
     np.dtype(t): bits for t, bits in ((np.int8, 8), (np.uint8, 8), (np.int16, 16), (np.uint16, 16), (np.int32, 32))

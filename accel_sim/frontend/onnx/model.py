@@ -1,11 +1,13 @@
 """An ONNX graph without protobuf: named nodes in topological order, constants as arrays."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from accel_sim.records import dataclass
 
 Array = NDArray[Any]
 Attribute = int | float | bytes | list[int] | list[float] | list[bytes] | Array | None  # None: a kind we do not read

@@ -1,6 +1,6 @@
 """The integer operators of ONNX, read as the float operator that they stand for, with the grids of its values."""
 
-from dataclasses import dataclass
+from accel_sim.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """The supported operators: for each its translator, the Graph's operators that stand for it, and its constraints."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from accel_sim import ir
 from accel_sim.frontend._listing import SupportedOperator
@@ -10,6 +9,7 @@ from accel_sim.frontend.onnx.folding import FOLDERS
 from accel_sim.frontend.onnx.operation import Operation
 from accel_sim.frontend.onnx.operators import elementwise, indices, moves, pools, resize, sums
 from accel_sim.frontend.onnx.qoperator import ACCUMULATING, QLINEAR
+from accel_sim.records import dataclass
 
 FORMAT = "ONNX"
 

@@ -1,10 +1,9 @@
 """ADD, SUB, MUL, MINIMUM, MAXIMUM and PRELU."""
 
-from dataclasses import dataclass
-
 from accel_sim.frontend.tflite import constraints as must
 from accel_sim.frontend.tflite.rules import Call, Lowered, Rule, Shape, single
 from accel_sim.ir import Add, ElementType, Maximum, Minimum, Multiply, Operator, PRelu, Subtract
+from accel_sim.records import dataclass
 
 _BOTH = (0, 1)
 

@@ -2,10 +2,11 @@
 
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import tflite
+
+from accel_sim.records import dataclass
 
 # For each operator: the schema's options table and the fields that are read, by their accessors' names.
 _FIELDS: dict[str, tuple[str, tuple[str, ...]]] = {

@@ -6,7 +6,6 @@ they are read: a file whose vectors add up to more than it holds has them overla
 """
 
 import struct
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from tflite import BuiltinOperator, Model, Operator, OperatorCode, Tensor, Tenso
 
 from accel_sim.errors import Fault, ModelError
 from accel_sim.frontend.tflite.options import Options, read_options
+from accel_sim.records import dataclass
 
 SCHEMA_VERSION = 3
 _OPERATORS = {code: name for name, code in vars(BuiltinOperator).items() if isinstance(code, int)}

@@ -1,12 +1,12 @@
 """SLICE, STRIDED_SLICE, SPLIT and SPLIT_V."""
 
-from dataclasses import dataclass
 from itertools import accumulate
 
 from accel_sim.frontend.tflite import constraints as must
 from accel_sim.frontend.tflite.movement import MOVED, SAME_GRID
 from accel_sim.frontend.tflite.rules import Call, Lowered, Rule, Shape, single
 from accel_sim.ir import Node, Reshape, Slice, Tensor
+from accel_sim.records import dataclass
 
 _MASKS = ("BeginMask", "EndMask", "EllipsisMask", "NewAxisMask", "ShrinkAxisMask")
 

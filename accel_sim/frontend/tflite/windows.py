@@ -1,9 +1,8 @@
 """Sliding windows: output extents, and SAME padding made explicit (TFLite's kernels/padding.h)."""
 
-from dataclasses import dataclass
-
 from accel_sim.frontend.tflite.rules import Call
 from accel_sim.ir import Padding2D
+from accel_sim.records import dataclass
 
 _SAME = 0
 

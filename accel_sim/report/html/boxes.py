@@ -1,10 +1,10 @@
 """Figure 5: the weights of a layer, channel by channel, as boxes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from matplotlib.ticker import MaxNLocator
 
+from accel_sim.records import dataclass
 from accel_sim.report.html.axes import scale_y
 from accel_sim.report.html.canvas import canvas
 from accel_sim.report.html.figures import Figure, Tone

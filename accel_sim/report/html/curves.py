@@ -1,11 +1,11 @@
 """Charts of figures against a width, a depth, an intensity: lines, and where something begins to hold."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from accel_sim.records import dataclass
 from accel_sim.report.html.axes import EXACT, scale_y
 from accel_sim.report.html.canvas import Canvas, canvas
 from accel_sim.report.html.figures import Figure, Series, Tone

@@ -6,9 +6,10 @@ variable of that name replaces it (`themed`), and in a file of its own rules of 
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from html import escape
+
+from accel_sim.records import dataclass
 
 
 class Tone(Enum):

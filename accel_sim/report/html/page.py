@@ -1,13 +1,13 @@
 """A report as a page: what it is made of, and the template that turns it into one self-contained file."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from accel_sim.records import dataclass
 from accel_sim.report.html.figures import Figure, variables
 
 

@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
+from accel_sim.records import dataclass
 from accel_sim.report.html.axes import layer_axis
 from accel_sim.report.html.canvas import Canvas, canvas
 from accel_sim.report.html.figures import Figure, Tone

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from itertools import takewhile
 
@@ -10,6 +9,8 @@ from rich import box
 from rich.console import Console, ConsoleOptions, JustifyMethod, RenderResult
 from rich.table import Table
 from rich.text import Text
+
+from accel_sim.records import dataclass
 
 _GAP = 2  # spaces between columns
 _SHORTEST_NAME = 16

@@ -4,7 +4,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from enum import Enum
 from math import prod
 from typing import Any
@@ -19,6 +19,7 @@ from accel_sim.numerics.accumulators import AccumulatorStructure, Stage
 from accel_sim.numerics.requantization import FloatRequantization, Requantization
 from accel_sim.program import MatrixMultiply, Operand, Port, Program, Region
 from accel_sim.program.geometry import MatrixCommand, matrix_operands, weight_zero_points
+from accel_sim.records import dataclass
 from accel_sim.report.json_form import heading, plain, subject
 from accel_sim.report.vectors import formulas
 from accel_sim.report.vectors.layers import matrix_command

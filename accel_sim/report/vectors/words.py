@@ -1,10 +1,11 @@
 """Arrays as words of memory: one hexadecimal word per line, as Verilog's $readmemh reads it."""
 
-from dataclasses import dataclass
 from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
+
+from accel_sim.records import dataclass
 
 Array = NDArray[np.generic]
 

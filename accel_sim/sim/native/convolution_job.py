@@ -1,6 +1,6 @@
 """What the native steps of a convolution are made from."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from accel_kernels.native.tables import Field, epilogue_table
 from accel_kernels.native.tier import tier
 from accel_sim.program import Convolve, TransposeConvolve
+from accel_sim.records import dataclass
 from accel_sim.sim.memory import Array, Bytes
 from accel_sim.sim.multiply_accumulate import code_span
 from accel_sim.sim.native.epilogue import EpilogueChoice

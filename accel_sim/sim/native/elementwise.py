@@ -1,7 +1,7 @@
 """Functions of two operands, element by element, as native steps."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import lru_cache
 from math import prod
 
@@ -21,6 +21,7 @@ from accel_sim.numerics.elementwise import (
 )
 from accel_sim.numerics.requantization import Rounding, TieRule
 from accel_sim.program import Elementwise, Operand
+from accel_sim.records import dataclass
 from accel_sim.sim.multiply_accumulate import code_span
 from accel_sim.sim.native.epilogue import EpilogueChoice, choose_epilogue, fixed_values
 from accel_sim.sim.native.linear_sum import linear_sum

@@ -1,6 +1,5 @@
 """Requantization recipes as epilogues of native steps."""
 
-from dataclasses import dataclass
 from functools import singledispatch
 
 import numpy as np
@@ -16,6 +15,7 @@ from accel_sim.numerics.requantization import (
     Rounding,
     ShiftRequantization,
 )
+from accel_sim.records import dataclass
 from accel_sim.sim.native.rational import float64_rescaling
 from accel_sim.sim.requantizers import fixed_point_table
 

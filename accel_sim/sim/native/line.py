@@ -25,13 +25,13 @@ rounded to float32 first has steps off the line: 2 in 100 at 2^-7, 13 at 2^-9.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.numerics.requantization import Requantization
+from accel_sim.records import dataclass
 from accel_sim.sim.native.line_steps import Steps, columns_of
 
 Reals = NDArray[np.float64]

@@ -1,6 +1,5 @@
 """Where requantization recipes step from code to code, for `line`."""
 
-from dataclasses import dataclass
 from functools import cached_property, singledispatch
 
 import numpy as np
@@ -12,6 +11,7 @@ from accel_sim.numerics.requantization import (
     Requantization,
     Rounding,
 )
+from accel_sim.records import dataclass
 
 Reals = NDArray[np.float64]
 Int64s = NDArray[np.int64]

@@ -14,7 +14,6 @@ the recipe is no epilogue and is computed on more digits.
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from operator import mul
 
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from accel_sim.numerics.integers import divide_half_even
 from accel_sim.numerics.requantization import RationalRequantization, TieRule
+from accel_sim.records import dataclass
 
 Float64s = NDArray[np.float64]
 Pair = tuple[int, int]

@@ -1,7 +1,5 @@
 """Interpolate as native steps."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +14,7 @@ from accel_sim.numerics.resize import (
     RescaledBilinear,
 )
 from accel_sim.program import Interpolate
+from accel_sim.records import dataclass
 from accel_sim.sim.native.epilogue import choose_epilogue
 from accel_sim.sim.native.step import OPERANDS, NativeStep, Source, lowers, pinned, target
 from accel_sim.sim.preparation import Context

@@ -1,7 +1,6 @@
 """Native steps: what a command becomes, and how each kind of command becomes one."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 
 from accel_kernels.native.tables import FIELDS, Field
 from accel_sim.program import Command, Operand, Region
+from accel_sim.records import dataclass
 from accel_sim.sim.memory import Array, Bytes, aligned, view
 from accel_sim.sim.preparation import Context
 

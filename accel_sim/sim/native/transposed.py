@@ -1,6 +1,5 @@
 """TransposeConvolve as a native step: one product for each phase of the output (`accel_kernels.native.transposed`)."""
 
-from dataclasses import dataclass
 from itertools import product
 from math import prod
 from typing import Any
@@ -13,6 +12,7 @@ from accel_kernels.native.tables import Field
 from accel_kernels.native.tier import tier
 from accel_kernels.native.transposed_fields import FIELDS, Phase
 from accel_sim.program import TransposeConvolve
+from accel_sim.records import dataclass
 from accel_sim.sim.memory import Array, aligned_size
 from accel_sim.sim.native.convolution_job import SIGN, ConvolutionJob
 from accel_sim.sim.native.convolution_manner import Manner, choose_job

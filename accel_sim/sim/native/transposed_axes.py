@@ -1,8 +1,7 @@
 """The phases of a transposed convolution: outputs that meet the same taps of the kernel."""
 
-from dataclasses import dataclass
-
 from accel_sim.program import TransposeConvolve
+from accel_sim.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ sequencer's order; the accumulators are requantized as everywhere. The cycles th
 must be those of the closed forms in `timing/grid`, tile by tile: anything else is a defect and ends the run.
 """
 
-from dataclasses import dataclass
 from math import prod
 
 import numpy as np
@@ -15,6 +14,7 @@ from accel_kernels import panels
 from accel_sim.hardware import AcceleratorConfig, OverflowPolicy
 from accel_sim.program import Command, Convolve, MatrixMultiply, TransposeConvolve
 from accel_sim.program.geometry import MatrixCommand, matrix_shape
+from accel_sim.records import dataclass
 from accel_sim.sim.convolution import Gather, convolution_engine, relative_weights, start_bias
 from accel_sim.sim.geometry import window_geometry
 from accel_sim.sim.matrix_product import product_engine

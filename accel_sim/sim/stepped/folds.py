@@ -7,7 +7,6 @@ to their zero points.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from accel_kernels import step_grid as fields
 from accel_sim.hardware import Dataflow, GridConfig
 from accel_sim.program import MatrixMultiply, Tiling
 from accel_sim.program.geometry import MatrixCommand, MatrixShape, matrix_shape, weight_zero_points
+from accel_sim.records import dataclass
 from accel_sim.sim.preparation import refusal
 
 Folds = NDArray[np.int64]

@@ -1,7 +1,6 @@
 """One tile of a layer in the stepped grid: between the tiles before and after it, as silicon would show it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 from accel_sim.errors import Fault, InputError
 from accel_sim.hardware import Dataflow, GridConfig
 from accel_sim.program import Program
+from accel_sim.records import dataclass
 from accel_sim.sim.memory import Array
 from accel_sim.sim.preparation import Context
 from accel_sim.sim.prepared import prepared

@@ -25,10 +25,12 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 import numpy as np
 from numpy.typing import NDArray
+
+from accel_sim.records import dataclass
 
 DIMENSIONS = "RSPQCKN"
 """Kernel height and width, output columns and rows, input and output channels, batch: letters as in Timeloop."""

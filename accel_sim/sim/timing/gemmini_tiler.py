@@ -9,8 +9,8 @@ Both count the steps of their search. Half of each memory, because loads and sto
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from accel_sim.records import dataclass
 from accel_sim.sim.timing.gemmini import ARRAY, GemminiLayer, GemminiMapping
 
 _BATCH, _ROWS, _COLUMNS, _OUT, _KERNEL_ROWS, _KERNEL_COLUMNS, _IN = range(7)  # in the library's order

@@ -24,12 +24,11 @@ output_stationary     ceil(m/R) ceil(n/C)     k          0     R     R+C-2
   accumulators: the parts share one drain.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.hardware import Dataflow, GridConfig
+from accel_sim.records import dataclass
 
 Cycles = NDArray[np.int64]
 

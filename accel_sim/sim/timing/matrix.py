@@ -24,7 +24,6 @@ DRAM traffic follows from what stays on chip:
 Sums of a block stay in the accumulator memory; the tiler made it fit.
 """
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -40,6 +39,7 @@ from accel_sim.program.geometry import (
     multiply_accumulates,
     weight_zero_points,
 )
+from accel_sim.records import dataclass
 from accel_sim.sim.timing.energy import multiply_pj, traffic_pj
 from accel_sim.sim.timing.grid import GridTime, ceil_divide, grid_time
 from accel_sim.sim.timing.sram import tile_port_cycles

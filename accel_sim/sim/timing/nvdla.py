@@ -24,7 +24,7 @@ Layers follow one another. Commands that cannot be part of a layer of the sheet 
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -43,6 +43,7 @@ from accel_sim.program import (
     written_by,
 )
 from accel_sim.program.geometry import MatrixCommand, matrix_operands, matrix_shape
+from accel_sim.records import dataclass
 from accel_sim.sim.timing.energy import traffic_pj
 from accel_sim.sim.timing.matrix import time_matrix
 from accel_sim.sim.timing.types import TRAFFIC, CommandTiming, stalls_by_cause

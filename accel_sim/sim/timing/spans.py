@@ -1,11 +1,13 @@
 """What a schedule is made of: stretches of work of the accelerator's units, and what memories hold."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
+
+from accel_sim.records import dataclass
 
 Cycles = NDArray[np.int64]
 Floats = NDArray[np.float64]

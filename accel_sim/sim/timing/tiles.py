@@ -7,13 +7,13 @@ What memories hold: weights from their arrival to the last tile that uses them, 
 sums from a tile's start to the end of its reduction.
 """
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from accel_sim.hardware import AcceleratorConfig
 from accel_sim.program.geometry import MatrixCommand, blocks_input_bytes
+from accel_sim.records import dataclass
 from accel_sim.sim.timing.grid import GridTime, grid_time
 from accel_sim.sim.timing.matrix import TileWalk, accumulator_bytes
 from accel_sim.sim.timing.spans import Cycles, Floats, Schedule, Span, Unit, whole_cycles

@@ -16,12 +16,13 @@ the transfers that a step waits for.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.hardware import MemoryConfig
+from accel_sim.records import dataclass
 from accel_sim.sim.timing.types import stalls_by_cause
 
 

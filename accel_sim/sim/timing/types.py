@@ -1,7 +1,9 @@
 """What the cycle model says about one command."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from accel_sim.records import dataclass
 
 TRAFFIC = (
     "dram_read",

@@ -1,6 +1,5 @@
 """Resize (operator sets 10 to 19) and its forerunner Upsample."""
 
-from dataclasses import dataclass
 from math import floor
 
 import numpy as np
@@ -9,6 +8,7 @@ from accel_sim.frontend.onnx.emitter import CHANNELS_LAST
 from accel_sim.frontend.onnx.operation import Operation
 from accel_sim.frontend.onnx.view import NodeFault, as_integers, in_rank
 from accel_sim.ir import CoordinateMode, NearestRounding, ResizeBilinear, ResizeNearest
+from accel_sim.records import dataclass
 
 _COORDINATES_OPSET = 11
 _IMAGE_RANK = 4

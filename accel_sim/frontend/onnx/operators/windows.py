@@ -1,10 +1,9 @@
 """Sliding windows: kernel, strides, dilations and explicit padding from ONNX's attributes."""
 
-from dataclasses import dataclass
-
 from accel_sim.frontend.onnx.operation import Operation
 from accel_sim.frontend.onnx.view import NodeFault
 from accel_sim.ir import Padding2D
+from accel_sim.records import dataclass
 
 Pair = tuple[int, int]
 _LARGEST = 1 << 20
