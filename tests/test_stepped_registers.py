@@ -12,7 +12,7 @@ from one_command import random_cases
 from plain_grid import PlainGrid
 from stepped_cases import draw_grid, draw_hardware, draw_tiling
 
-from accel_kernels import step_down, step_ports, step_streams, step_sweeps
+from accel_kernels import step_down, step_loads, step_ports, step_streams, step_sweeps
 from accel_kernels._jit import lean_kernel
 from accel_kernels.step_grid import Watch
 from accel_kernels.step_ports import read_port_loops, write_port_loops
@@ -129,7 +129,6 @@ def test_vector_code_is_the_loops(rng: np.random.Generator) -> None:
 
     for loops, vectors, arguments in (
         (step_down.sweep_down_loops, sweep_down, (down, 7, *down.ports, watch, taking)),
-        (step_down.shift_loads_loops, shift_loads, (down.shadow, down.loads, 7, down.arriving, 1, cycles)),
         (step_sweeps.sweep_resting_loops, sweep_resting, resting),
         (read_port_loops, read_port, (*fold, down.sums[0], down.ports[0])),
         (write_port_loops, write_port, (*fold, down.ports[1])),
@@ -139,11 +138,44 @@ def test_vector_code_is_the_loops(rng: np.random.Generator) -> None:
             np.testing.assert_array_equal(found, expected)
 
 
-sweep_down, shift_loads, sweep_resting, read_port, write_port, turn = (
+@random_cases(60)
+def test_vector_code_loads_as_the_loops_do(rng: np.random.Generator) -> None:
+    """Loads that follow one another as closely as cycles that go together allow; blocks, and what fills none."""
+    short = lambda *shape: rng.integers(-(1 << 15), 1 << 15, shape).astype(np.int16)  # noqa: E731
+    cycles, lanes = int(rng.choice([1, 4, 6, 13])), 32 * int(rng.integers(1, 4))
+    rows = step_loads.GROUP + int(rng.integers(1, 40))
+    counters: list[int] = [-1] * int(rng.integers(5))
+    while len(counters) < lanes + cycles + 1:
+        counters += [*range(rows), *[-1] * int(rng.integers(0 if cycles == 1 else step_loads.GROUP, 9))]
+    loads = np.array([counters[: lanes + cycles + 1][::-1]], np.int16)
+    shift = (short(rows, lanes), loads, cycles, short(rows + lanes, lanes), int(rng.integers(200)), cycles)
+
+    rows, whole = 32 * int(rng.integers(1, 4)), bool(rng.integers(2))
+    real, size = (32, rows) if whole else (int(rng.integers(0, 33)), int(rng.integers(1, rows + 1)))
+    rests, place = short(40, rows + 9), (int(rng.integers(9)), real, int(rng.integers(10)), size)
+    sent = (
+        rests,
+        *place,
+        short(rows + lanes, lanes),
+        int(rng.integers(300)),
+        rows,
+        32 * int(rng.integers(lanes // 32)),
+    )
+
+    for loops, vectors, arguments in (
+        (step_loads.shift_loads_loops, shift_loads, shift),
+        (step_loads.send_loops, send, sent),
+    ):
+        for expected, found in zip(after(loops, *arguments), after(vectors, *arguments), strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
+sweep_down, shift_loads, send, sweep_resting, read_port, write_port, turn = (
     lean_kernel(function)
     for function in (
         step_down.sweep_down_vectors,
-        step_down.shift_loads_vectors,
+        step_loads.shift_loads_vectors,
+        step_loads.send_vectors,
         step_sweeps.sweep_resting_vectors,
         step_ports.read_port_vectors,
         step_ports.write_port_vectors,

@@ -115,6 +115,30 @@ def upwards(builder: Any, count: Any, carried: list[Any], body: Callable[[Any, l
     return downwards(builder, count, carried, lambda left, values: body(builder.sub(last, left), values))
 
 
+def either(
+    builder: Any, condition: Any, then: Callable[[], list[Any]], otherwise: Callable[[], list[Any]]
+) -> list[Any]:
+    """then() if condition else otherwise(): as many values, of equal types."""
+    with builder.if_else(condition) as (yes, no):
+        with yes:
+            ones = then()
+            from_yes = builder.block
+        with no:
+            others = otherwise()
+            from_no = builder.block
+    outcomes = [builder.phi(value.type) for value in ones]
+    for outcome, one, other in zip(outcomes, ones, others, strict=True):
+        outcome.add_incoming(one, from_yes)
+        outcome.add_incoming(other, from_no)
+    return outcomes
+
+
+def any_of(builder: Any, mask: Any) -> Any:
+    """Whether an element of a vector of truth values holds."""
+    bits = ir.IntType(mask.type.count)
+    return builder.icmp_unsigned("!=", builder.bitcast(mask, bits), ir.Constant(bits, 0))
+
+
 def splat(builder: Any, value: Any, lanes: int) -> Any:
     """A vector whose elements are all `value`."""
     undefined = ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined)
@@ -181,48 +205,8 @@ def sweep_resting(
     return signature, codegen
 
 
-@intrinsic
-def shift_down(
-    typingctx: Any, chain: Any, loads: Any, offset: Any, arriving: Any, cycle: Any, cycles: Any, column: Any
-) -> Any:
-    """Columns column to column + WIDTH - 1 of `step_sweeps.shift_loads`, for int16 chains."""
-    int64 = types.int64
-    signature = types.void(chain, loads, int64, arriving, int64, int64, int64)
-
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kinds = signature.args
-        registers, counters, top = (Array(context, builder, kinds[i], arguments[i]) for i in (0, 1, 3))
-        offset, cycle, cycles, column = (arguments[i] for i in (2, 4, 5, 6))
-
-        def move(seen: Any, source: Array, above: Any, target: Any) -> None:
-            """Row `target` takes the elements from `above` on in `source`, where its columns are being loaded."""
-            moves = builder.icmp_signed(">=", seen, splat(builder, builder.trunc(target, SHORT), WIDTH))
-            here = builder.add(registers.row(target), column)
-            kept = registers.load(here, ALL_SHORTS)
-            registers.store(here, builder.select(moves, source.load(builder.add(above, column), ALL_SHORTS), kept))
-
-        def step(passed: Any, carried: list[Any]) -> list[Any]:
-            seen = counters.load(builder.add(builder.sub(offset, passed), column), ALL_SHORTS)
-            highest = builder.sext(_largest(builder, seen), _I64)  # rows further down are not reached yet
-            reached = builder.add(highest, constant(1))
-
-            def row(i: Any, carried: list[Any]) -> list[Any]:
-                move(seen, registers, registers.row(i), builder.add(i, constant(1)))
-                return carried
-
-            with builder.if_then(builder.icmp_signed(">", highest, constant(0))):
-                downwards(builder, highest, [], row)
-            with builder.if_then(builder.icmp_signed(">", reached, constant(0))):
-                move(seen, top, top.row(builder.urem(builder.add(cycle, passed), top.shape[0])), constant(0))
-            return carried
-
-        upwards(builder, cycles, [], step)
-        return context.get_dummy_value()
-
-    return signature, codegen
-
-
-def _largest(builder: Any, values: Any) -> Any:
+def largest(builder: Any, values: Any) -> Any:
+    """The largest of WIDTH int16."""
     kind = ir.FunctionType(SHORT, [ALL_SHORTS])
     name = f"llvm.vector.reduce.smax.v{WIDTH}i16"
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [values])

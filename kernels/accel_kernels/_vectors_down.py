@@ -5,7 +5,8 @@ cycle: every PE still computes its sum of every cycle, which the extremes see, b
 resting operands of the rows that a sum passes stay in vector registers, and are handed from one sum to the next.
 
 Where the first vector of a fold passes, PEs take over their next operand: those that the token in `takes` has reached.
-The token moves right and down with that vector's sums, so that one mask serves a sum for all of its way.
+The token moves right and down with that vector's sums, so that one mask serves a sum for all of its way, and columns of
+which it names none go as in other cycles.
 """
 
 from typing import Any
@@ -22,6 +23,8 @@ DEPTH = 4
 
 _PAIRS = ir.VectorType(ir.IntType(16), 2 * v.LANES)
 
+_HALVES = range(v.WIDTH // v.LANES)
+
 Vectors = list[Any]
 """One for each half of the columns."""
 
@@ -30,9 +33,22 @@ class _Sweep:
     """The code of one sweep of some columns."""
 
     def __init__(
-        self, builder: Any, arrays: dict[str, v.Array], offset: Any, first: Any, column: Any, depth: int
+        self,
+        builder: Any,
+        arrays: dict[str, v.Array],
+        offset: Any,
+        first: Any,
+        column: Any,
+        depth: int,
+        halves: range = _HALVES,
     ) -> None:
         self._b, self._column, self._offset, self._first, self._depth = builder, column, offset, first, depth
+        self._halves = halves
+        self._alone = (
+            [_Sweep(builder, arrays, offset, first, column, depth, range(n, n + 1)) for n in halves]
+            if len(halves) > 1
+            else [self]
+        )
         self._x, self._w, self._p = arrays["inputs"], arrays["resting"], arrays["sums"]
         self._top, self._bottom = arrays["top"], arrays["bottom"]
         self._shadow, self._takes = arrays.get("shadow"), arrays.get("takes")
@@ -52,7 +68,7 @@ class _Sweep:
             row = b.add(index, v.constant(1))
             below = [carried[half * n : half * (n + 1)] for n in range(2, depth + 1)]
             resting = [self._weights(row), *below]
-            passed, extremes = self._descend(self._load(self._p, row), row, 0, resting, carried[: 2 * half])
+            passed, extremes = self._descend_by_halves(self._load(self._p, row), row, resting, carried[: 2 * half])
             self._store(self._p, b.add(row, v.constant(depth)), passed)
             self._last_visit(b.add(row, v.constant(depth - 1)), resting[-1])
             return [*extremes, *(w for row_weights in resting[:-1] for w in row_weights)]
@@ -71,6 +87,32 @@ class _Sweep:
         self._store(self._bottom, self._port(depth - 1), self._load(self._p, rows))
         return extremes
 
+    def _descend_by_halves(
+        self, values: Vectors, row: Any, weights: list[Vectors], extremes: Vectors
+    ) -> tuple[Vectors, Vectors]:
+        """As `_descend` from the first cycle on: columns take over operands only where the token is."""
+        taking, half = self._taking(row, 0), len(extremes) // 2
+        if not taking:
+            return self._descend(values, row, 0, weights, extremes)
+        passed: list[Vectors] = []
+        for n, (alone, mask) in enumerate(zip(self._alone, taking, strict=True)):
+            passed.append(
+                alone.descend_where(mask, values[n], row, [w[n] for w in weights], [extremes[n], extremes[half + n]])
+            )
+        for step, held in enumerate(weights):
+            held[:] = [own[3 + step] for own in passed]
+        return [own[0] for own in passed], [own[1] for own in passed] + [own[2] for own in passed]
+
+    def descend_where(self, mask: Any, value: Any, row: Any, weights: Vectors, extremes: Vectors) -> Vectors:
+        """The same for one half, with the columns that take over: its sum, both extremes, what its PEs hold."""
+
+        def descend(taking: Vectors) -> Vectors:
+            held = [[w] for w in weights]
+            passed, seen = self._pass([value], row, 0, held, extremes, taking)
+            return [*passed, *seen, *(w for step in held for w in step)]
+
+        return v.either(self._b, v.any_of(self._b, mask), lambda: descend([mask]), lambda: descend([]))
+
     def _descend(
         self, values: Vectors, row: Any, cycle: int, weights: list[Vectors], extremes: Vectors
     ) -> tuple[Vectors, Vectors]:
@@ -78,8 +120,13 @@ class _Sweep:
 
         `weights` become what these PEs now hold.
         """
+        return self._pass(values, row, cycle, weights, extremes, self._taking(row, cycle))
+
+    def _pass(
+        self, values: Vectors, row: Any, cycle: int, weights: list[Vectors], extremes: Vectors, taking: Vectors
+    ) -> tuple[Vectors, Vectors]:
+        """As `_descend`; PEs take over operands in the columns that `taking` names, if any."""
         b = self._b
-        taking = self._taking(row, cycle)
         for step in range(len(weights)):
             here = b.add(row, v.constant(step))
             if taking:
@@ -113,7 +160,7 @@ class _Sweep:
         return self._b.add(self._first, v.constant(cycle))
 
     def _columns(self, start: Any) -> Vectors:
-        return v.halves(self._b, self._b.add(start, self._column))
+        return [v.halves(self._b, self._b.add(start, self._column))[n] for n in self._halves]
 
     def _load(self, array: v.Array, row: Any, kind: Any = v.INTS) -> Vectors:
         return [array.load(e, kind) for e in self._columns(array.row(row))]

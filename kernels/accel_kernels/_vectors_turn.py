@@ -30,14 +30,14 @@ def turn_block(typingctx: Any, vectors: Any, m: Any, first: Any, i: Any, turned:
             for r in range(BLOCK)
         ]
         column = builder.sub(builder.sub(source.shape[0], v.constant(BLOCK)), m)
-        for r, row in enumerate(_transposed(builder, rows)):
+        for r, row in enumerate(transposed(builder, rows)):
             target.store(start(target, builder.add(i, v.constant(r)), column), row)
         return context.get_dummy_value()
 
     return signature, codegen
 
 
-def _transposed(builder: Any, rows: list[Any]) -> list[Any]:
+def transposed(builder: Any, rows: list[Any]) -> list[Any]:
     """Rows and columns change places: first in blocks of half the size, then inside of these, and so on."""
     step = BLOCK // 2
     while step:

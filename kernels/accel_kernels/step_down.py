@@ -1,8 +1,8 @@
-"""Cycles of every PE of a grid whose sums move down, and of the operands that shift in.
+"""Cycles of every PE of a grid whose sums move down.
 
 Each comes as loops and, wherever kernels are compiled and no sum of 32 bits can overflow, as vector code with equal
 results (`_vectors`, `_vectors_down`); sums of any width are checked at every addition, in 64-bit registers.
-`sweep_down` and `shift_loads` choose by element type when the kernel that calls them is compiled.
+`sweep_down` chooses by element type when the kernel that calls it is compiled.
 """
 
 from typing import NamedTuple
@@ -35,7 +35,7 @@ class Registers(NamedTuple):
             cycle t.
         memory: accumulator memory, as `sums`: [slots, length + C - 1, lanes]; the value of vector m for column j is in
             row m + j. Slots are enough for all folds whose sums are in the grid.
-        ports: as `sums` [2, DEPTH, lanes]; what passes the memory's read and write port in the cycles of a sweep.
+        ports: as `sums` [2, AHEAD, lanes]; what passes the memory's read and write port in cycles that go together.
     """
 
     inputs: Array
@@ -127,33 +127,3 @@ def sweep_down(grid: Registers, offset: Int64, top: Array, bottom: Array, watch:
         sweep_down_loops(grid, offset, top, bottom, watch, taking)
     else:
         sweep_down_checked(grid, offset, top, bottom, watch, taking)
-
-
-def shift_loads_loops(chain: Array, loads: Array, offset: Int64, arriving: Array, cycle: Int64, cycles: Int64) -> None:
-    """The resting operands that are on their way move down one row: row i's where its column has loaded i rows.
-
-    Operands:
-        chain: int16 or int32 [R, lanes]. loads: int16 [1, window]; load counters of the columns at offset and on.
-        arriving: as chain [.., lanes], a ring; in cycle t the top row takes row t modulo its length.
-        cycle, cycles: the first one, at that offset, and how many.
-    """
-    for c in range(cycles):
-        arrives = arriving[(cycle + c) % arriving.shape[0]]
-        for i in range(chain.shape[0] - 1, -1, -1):
-            above, here = (chain[i - 1] if i > 0 else arrives), chain[i]
-            for j in range(chain.shape[1]):
-                here[j] = above[j] if loads[0, offset - c + j] >= i else here[j]
-
-
-def shift_loads_vectors(
-    chain: Array, loads: Array, offset: Int64, arriving: Array, cycle: Int64, cycles: Int64
-) -> None:
-    """As `shift_loads_loops` for int16; lanes are a multiple of `_vectors.WIDTH`."""
-    for column in range(0, chain.shape[1], _vectors.WIDTH):
-        _vectors.shift_down(chain, loads, offset, arriving, cycle, cycles, column)
-
-
-@part(lambda chain, *others: shift_loads_vectors if chain.dtype == types.int16 else shift_loads_loops)
-def shift_loads(chain: Array, loads: Array, offset: Int64, arriving: Array, cycle: Int64, cycles: Int64) -> None:
-    """`shift_loads_loops`, whatever the element type."""
-    shift_loads_loops(chain, loads, offset, arriving, cycle, cycles)

@@ -40,13 +40,15 @@ _LINE = 16
 AHEAD = 64
 """Vectors of a stream that are written to the rows under the windows at a time, before they enter."""
 
-TIME, CURRENT, POSITION, NEXT, LOADED, LOAD_END, OLDEST, OFFSET, FINISHED, ENTERED, SINGLE, PROGRESS = range(12)
+TIME, CURRENT, POSITION, NEXT, LOADED, LOAD_END, OLDEST, OFFSET, FINISHED, ENTERED = range(10)
+CLOSE, APART, PROGRESS = range(10, 13)
 """Fields of `progress`.
 
 TIME: the cycle. CURRENT, POSITION: the fold that streams, and how many of its vectors have entered. NEXT, LOADED,
 LOAD_END: the fold whose operand is loaded, how many of its rows have entered, when the last column has it. OLDEST: the
 first fold whose sums have not all left. OFFSET: the window. FINISHED: whether all is done. ENTERED: how many of the
-current fold's vectors are written to the rows under the windows. SINGLE: until when the grid goes one cycle at a time.
+current fold's vectors are written to the rows under the windows. CLOSE, APART: until when what two folds do to the same
+registers is as few as APART cycles apart.
 """
 
 

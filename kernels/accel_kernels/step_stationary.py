@@ -18,19 +18,22 @@ ended; without shadow registers the load begins when all sums have left. Nothing
 cycle model.
 
 The sequencer counts vectors and rows, and decides when a count ends. Between two decisions all PEs go DEPTH cycles in a
-sweep where nothing that one cycle makes is needed by the next at the other end of the grid, else one. While one fold
-alone streams, sweep follows sweep.
+sweep, and sweep follows sweep, as long as no operand or sum that comes into the grid or its memory meanwhile is needed
+meanwhile: a fold's operands and sums are there as many cycles before it needs them as the stream before it is longer
+than the grid's rows. Else they go one cycle.
 """
 
 import numpy as np
 
 from accel_kernels._jit import lean_kernel, part
 from accel_kernels._types import Array, Int64
-from accel_kernels.step_down import DEPTH, Registers, shift_loads, sweep_down
+from accel_kernels.step_down import DEPTH, Registers, sweep_down
 from accel_kernels.step_grid import (
     ACROSS_FROM,
     AHEAD,
+    APART,
     BATCH,
+    CLOSE,
     CURRENT,
     ENTERED,
     FINISHED,
@@ -45,7 +48,6 @@ from accel_kernels.step_grid import (
     POSITION,
     REAL_ACROSS,
     REAL_STREAM,
-    SINGLE,
     SLICE,
     STREAM,
     STREAM_FROM,
@@ -56,6 +58,7 @@ from accel_kernels.step_grid import (
     Work,
     rebase,
 )
+from accel_kernels.step_loads import COLUMNS, send, shift_loads
 from accel_kernels.step_ports import read_port, write_port
 
 IDLE = -1
@@ -122,8 +125,9 @@ def _begin(work: Work, grid: Registers, fold: Int64, columns: Int64, progress: A
         grid.takes[0, progress[OFFSET]] = 1
     if work.folds[fold, FIRST]:
         _preload(work.folds[fold], work.starts, columns, grid.memory[work.folds[fold, SUMS] % grid.memory.shape[0]])
-    if fold == 0 or work.folds[fold - 1, STREAM] < rows + DEPTH:  # operands and sums arrive just before they are needed
-        progress[SINGLE] = time + rows + columns + DEPTH
+    apart = work.folds[fold - 1, STREAM] - rows if fold > 0 else np.int64(0)
+    if apart < AHEAD:  # operands and sums arrive so soon before they are needed
+        progress[CLOSE], progress[APART] = time + rows + columns + AHEAD, apart
     progress[CURRENT], progress[POSITION], progress[ENTERED] = fold, 0, 0
     progress[NEXT], progress[LOADED] = fold + 1, 0
 
@@ -143,10 +147,9 @@ def _run(
         time, offset = progress[TIME], progress[OFFSET]
         loading = time < progress[LOAD_END]
         together = 1
-        if rows > DEPTH and time >= progress[SINGLE] and end - time >= DEPTH and (shadowed or not loading):
-            s = time - _starts_at(work, current, rows, shadowed) if current >= 0 else np.int64(0)
-            alone = not loading and progress[OLDEST] == current and s >= rows + columns - 1
-            together = max(min(end - time, length - s, AHEAD) // DEPTH if alone else 1, 1) * DEPTH
+        if rows > DEPTH and (shadowed or not loading):
+            most = min(end - time, progress[APART] if time < progress[CLOSE] else AHEAD)
+            together = max(most // DEPTH * DEPTH, 1)
         if current >= 0:
             _enter(work, grid.inputs, together, progress)
         for c in range(together):
@@ -260,16 +263,11 @@ def _preload(fold: Array, starts: Array, columns: Int64, held: Array) -> None:
 @part()
 def _send(work: Work, fold: Int64, rows: Int64, columns: Int64, time: Int64, arriving: Array) -> None:
     """Row r of the resting operand reaches the top of column j in cycle time + j + rows - 1 - r."""
-    fields, depth = work.folds[fold], arriving.shape[0]
-    for j in range(columns):
-        real = fields[K] if j < fields[REAL_ACROSS] else np.int64(0)
-        across = fields[ACROSS_FROM] + min(j, max(fields[REAL_ACROSS] - 1, 0))
-        operand = work.rests[fields[BATCH], across, fields[K_FROM] : fields[K_FROM] + real]
-        cycle = (time + j + rows - 1) % depth
-        for r in range(rows):
-            value = operand[r] if r < real else 0
-            arriving[np.uint64(cycle if cycle >= 0 else cycle + depth), j] = value
-            cycle -= 1
+    fields = work.folds[fold]
+    for j in range(0, columns, COLUMNS):
+        real = min(fields[REAL_ACROSS] - j, columns - j, COLUMNS)
+        across = fields[ACROSS_FROM] + j
+        send(work.rests[fields[BATCH]], across, real, fields[K_FROM], fields[K], arriving, time + j, rows, j)
 
 
 @part()

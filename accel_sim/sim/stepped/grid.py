@@ -12,7 +12,6 @@ from accel_kernels import step_grid as kernels
 from accel_kernels import step_resting_sums as resting_sums
 from accel_kernels import step_stationary as stationary
 from accel_kernels.gemm_watch_int64 import SATURATES, WRAPS
-from accel_kernels.step_down import DEPTH
 from accel_kernels.step_down import Registers as MovingSums
 from accel_kernels.step_streams import turn_streams
 from accel_sim.hardware import Dataflow, GridConfig, OverflowPolicy
@@ -179,7 +178,7 @@ class SteppedGrid:
             loads=_array((1, window), np.dtype(np.int16), stationary.IDLE),
             arriving=_array((rows + columns, lanes), operands),
             memory=_array((*self._memory_shape(), lanes), self._sum_type),
-            ports=_array((2, DEPTH, lanes), self._sum_type),
+            ports=_array((2, kernels.AHEAD, lanes), self._sum_type),
         )
 
     def _memory_shape(self) -> tuple[int, int]:
