@@ -9,8 +9,6 @@ import numpy as np
 from accel_kernels._jit import kernel
 from accel_kernels._types import Array, Int64
 
-"""An array; numba gives it the element type of each call."""
-
 
 @kernel
 def gather_panel(image: Array, geometry: Array, zero_point: Int64, first: Int64, rows: Int64, panel: Array) -> None:

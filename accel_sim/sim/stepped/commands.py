@@ -178,7 +178,7 @@ class _Convolution:
     def _inputs(self, image: Array, pixels: int, zero_point: int) -> Array:
         """The streamed operands of all products [products, M, K]."""
         depth = self.work.engine.depth
-        panel = np.zeros((len(self.groups), pixels, depth), self.work.operands)
+        panel = np.empty((len(self.groups), pixels, depth), self.work.operands)
         for group, geometry in enumerate(self.groups):
             self.gather(image, geometry, zero_point, 0, pixels, panel[group])
         if not self.phases:

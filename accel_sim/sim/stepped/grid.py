@@ -204,6 +204,9 @@ def _sliced(streams: Array, size: int) -> Array:
     The last vector comes first.
     """
     products, length, depth = streams.shape
-    sliced = np.zeros((products * -(-depth // size), size, length), streams.dtype)
+    slices, last = -(-depth // size), depth % size
+    sliced = np.empty((products * slices, size, length), streams.dtype)
+    if last:
+        sliced[slices - 1 :: slices, last:] = 0
     turn_streams(np.ascontiguousarray(streams), sliced)
     return sliced
