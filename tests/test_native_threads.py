@@ -1,20 +1,25 @@
 """Several threads that share the work of each step: the same bytes, and no more threads than help."""
 
 import ctypes
+import os
+import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from one_command import HARDWARE
 from test_machine_run import images, small_network
 
 from accel_kernels.native import objects
-from accel_kernels.native.tables import FIELDS, INTERPRETER_ARGUMENTS, MOST_SHARES
-from accel_sim.sim.helpers import Helpers, Offer
+from accel_kernels.native.tables import FIELDS, INTERPRETER_ARGUMENTS, JOB, MOST_SHARES, Box
 from accel_sim.sim.machine import Machine
+from accel_sim.sim.memory import aligned
 from accel_sim.sim.native import runner
+from accel_sim.sim.native.crew import Crew
 from accel_sim.sim.native.runner import Sharing
 from accel_sim.sim.prepared import prepared
 from accel_sim.sim.result import Level
@@ -65,34 +70,119 @@ def test_work_is_shared_again_when_cores_are_free_again() -> None:
     assert all(chosen[-100:])
 
 
+def job(interpreter: object, run: int) -> list[int]:
+    """A job whose interpreter is a function of ctypes."""
+    return [ctypes.cast(interpreter, ctypes.c_void_p).value, *[0] * (INTERPRETER_ARGUMENTS - 1), run]
+
+
+def called(function: Callable[[int], None]) -> object:
+    """A function of the run, as an interpreter."""
+    kind = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * INTERPRETER_ARGUMENTS)
+    return kind(lambda *arguments: function(arguments[-1]))
+
+
+def waited(event: threading.Event) -> None:
+    """For something that happens soon."""
+    assert event.wait(60)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that happens soon."""
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
 def test_a_helper_does_what_is_offered_and_not_what_is_withdrawn() -> None:
-    helpers, begun, going_on, done = Helpers(1), threading.Event(), threading.Event(), threading.Event()
-    calls: list[str] = []
+    crew, begun, going_on = Crew(1), threading.Event(), threading.Event()
+    runs: list[int] = []
 
-    def first() -> None:
+    def helps(run: int) -> None:
+        runs.append(run)
         begun.set()
-        going_on.wait()
+        waited(going_on)
 
-    helpers.offer(first)
-    assert begun.wait(60)
-    helpers.offer(lambda: calls.append("withdrawn")).take()  # while the helper is busy
-    helpers.offer(lambda: calls.append("offered"))
-    helpers.offer(done.set)
+    def leads(run: int) -> None:
+        if run != 2:
+            waited(begun)
+
+    leader, helper = called(leads), called(helps)
+    for run in (1, 2, 3):
+        crew.run(np.array([job(leader, run), job(helper, run)]), None)  # the second while the helper is busy
+        if run == 2:
+            going_on.set()
+            until(lambda: not crew.busy)
+            begun.clear()
+    until(lambda: not crew.busy)
+    assert runs == [1, 3]
+
+
+@pytest.mark.parametrize("pause", [0, 0.01])
+def test_a_helper_comes_at_once_or_from_its_sleep(pause: float) -> None:
+    crew, begun = Crew(1), threading.Event()
+    leader, helper = called(lambda run: waited(begun)), called(lambda run: begun.set())
+    for run in range(1, 100):
+        crew.run(np.array([job(leader, run), job(helper, run)]), None)
+        begun.clear()
+        time.sleep(pause)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processors of threads are asked for on Linux")
+@pytest.mark.parametrize("stays", [0, 1])
+def test_a_helper_on_the_processor_of_the_thread_that_leads_leaves_it_first(stays: int) -> None:
+    box, taken = aligned(Box.BYTES).view(np.int64), threading.Event()
+    interpreter, serve = called(lambda run: taken.set()), objects.function("crew:serve", 2)
+
+    def helps() -> None:
+        processor = min(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {processor})  # of this thread
+        box[Box.SLEEPING // 8], _ = os.pipe()
+        box[Box.PROCESSOR // 8] = processor
+        box[Box.JOB // 8 : Box.JOB // 8 + JOB] = job(interpreter, 1)
+        box[Box.STATE] = 1000
+        serve(box.ctypes.data, stays)
+
+    helper = threading.Thread(target=helps, daemon=True)
+    helper.start()
+    if stays:
+        waited(taken)
+    helper.join(0.1 if stays else 60)
+    assert helper.is_alive() == bool(stays)
+    assert taken.is_set() == bool(stays)
+
+
+def test_what_a_late_helper_holds_stays_in_memory() -> None:
+    class Kept:
+        pass
+
+    crew, begun, going_on = Crew(1), threading.Event(), threading.Event()
+    leader = called(lambda run: waited(begun))
+    late = called(lambda run: begun.set() or waited(going_on))
+    kept = Kept()
+    held = weakref.ref(kept)
+    crew.run(np.array([job(leader, 1), job(late, 1)]), kept)
+    del kept
+    for _ in range(2):
+        crew.run(np.array([job(leader, 2)]), None)
+        assert held() is not None
     going_on.set()
-    assert done.wait(60)
-    assert calls == ["offered"]
+    until(lambda: not crew.busy)
+    crew.run(np.array([job(leader, 2)]), None)
+    assert held() is None
 
 
 def test_helpers_that_come_late_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Their shares are done by then, and the memory that they were for is in use again."""
-    late: list[Callable[[], None]] = []
+    late: list[tuple[list[int], object]] = []
+    run = objects.function("interpreter", INTERPRETER_ARGUMENTS)
 
     class Late:
-        def offer(self, work: Callable[[], None]) -> Offer:
-            late.append(work)
-            return Offer(work)
+        def run(self, jobs: NDArray[np.int64], kept: object) -> None:
+            late.extend((job[1:].tolist(), kept) for job in jobs[1:])
+            run(*jobs[0, 1:].tolist())
 
-    monkeypatch.setattr(runner, "helpers", lambda purpose, count: Late())
+    monkeypatch.setattr(runner, "crew", lambda count: Late())
     program, machine = small_network(), Machine(HARDWARE)
     for _ in range(6):
         machine.run(program, {"in": images(1)}, Level.FUNCTIONAL, threads=3)
@@ -100,8 +190,8 @@ def test_helpers_that_come_late_change_nothing(monkeypatch: pytest.MonkeyPatch) 
     result = worker.memory.port(program.outputs[0].operand)
     assert result.any()
     result[...] = 0
-    for work in late:
-        work()
+    for arguments, _ in late:
+        run(*arguments)
     assert len(late) >= 4
     assert not result.any()
 
@@ -118,9 +208,9 @@ def test_a_share_that_another_thread_has_claimed_is_waited_for() -> None:
         events.append(((row - rows.ctypes.data) // rows.strides[0], part))
 
     kind = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 6)
-    called = kind(step)
+    code = kind(step)
     rows = np.zeros((2, FIELDS), np.int64)
-    addresses = np.full(2, ctypes.cast(called, ctypes.c_void_p).value, np.int64)
+    addresses = np.full(2, ctypes.cast(code, ctypes.c_void_p).value, np.int64)
     states = np.zeros((2, 2, MOST_SHARES), np.int64)
     run = objects.function("interpreter", INTERPRETER_ARGUMENTS)
     tables = addresses.ctypes.data, rows.ctypes.data, rows.strides[0], 0, 2, 0, 0, 0

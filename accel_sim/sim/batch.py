@@ -56,7 +56,7 @@ def run_samples(
         left.put(None)
 
     others = workers[1:]
-    offers = [helpers("samples", len(others)).offer(partial(help_out, worker)) for worker in others]
+    offers = [helpers(len(others)).offer(partial(help_out, worker)) for worker in others]
     batch.work(workers[0])
     for offer in offers:
         if offer.take() is None:

@@ -56,7 +56,7 @@ class Helpers:
             offer = self._offers.get()
             work = offer.take()
             if work is not None:
-                _leave(offer.processor)
+                leave(offer.processor)
                 work()
             del work  # and what it holds
 
@@ -73,7 +73,7 @@ def _processor() -> int:
     return -1 if function is None else function()
 
 
-def _leave(processor: int) -> None:
+def leave(processor: int) -> None:
     """Move this thread to another processor if it runs on this one.
 
     Where all processors are busy, the system wakes a thread on the one that asks for it, and takes milliseconds to
@@ -89,8 +89,8 @@ def _leave(processor: int) -> None:
 
 
 @cache
-def helpers(purpose: str, count: int) -> Helpers:
-    """As many threads, started once for a purpose: those who help with samples wait for those who help with steps."""
+def helpers(count: int) -> Helpers:
+    """As many threads, started once."""
     return Helpers(count)
 
 

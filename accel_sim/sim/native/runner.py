@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,8 @@ from accel_kernels.count_structure import COUNTS
 from accel_kernels.native import compiled, objects
 from accel_kernels.native.tables import FIELDS, INTERPRETER_ARGUMENTS, MOST_SHARES, Field
 from accel_kernels.native.tier import tier
-from accel_sim.sim.helpers import helpers
 from accel_sim.sim.memory import Memory, aligned, aligned_size
+from accel_sim.sim.native.crew import crew
 from accel_sim.sim.native.step import NativeStep
 
 _SLACK = 256  # copies in whole vectors end before the records
@@ -137,7 +137,7 @@ class NativeRunner:
     def __init__(self, program: NativeProgram, memory: Memory, threads: int) -> None:
         self._program, self._arena = program, memory.arena
         self._scratch = [aligned(program.scratch) for _ in range(threads)]
-        self._run = _interpreter()
+        self._run, self._address = _interpreter(), objects.address("interpreter")
         self.reset()
         self._tables = (program.addresses.ctypes.data, program.rows.ctypes.data, program.rows.strides[0])
         self._places = [scratch.ctypes.data for scratch in self._scratch]
@@ -186,18 +186,15 @@ class NativeRunner:
         parts = len(self._places)
         # new for each run: a helper that is late may still hold older ones
         states = np.zeros((parts, last - first, MOST_SHARES), np.int64)
-        crew = helpers("steps", parts - 1)
-        offers = [crew.offer(partial(self._part, first, last, part, states)) for part in range(1, parts)]
-        self._part(first, last, 0, states)
-        for offer in offers:
-            offer.take()
+        jobs = np.array([self._job(first, last, part, states.ctypes.data) for part in range(parts)], np.int64)
+        crew(parts - 1).run(jobs, (self, states))
 
     def _alone(self, first: int, last: int) -> None:
         self._run(*self._tables, first, last, self._arena, 0, self._places[0], 0, 1, 0)
 
-    def _part(self, first: int, last: int, part: int, states: NDArray[np.int64]) -> None:
-        place = self._places[part]
-        self._run(*self._tables, first, last, self._arena, 0, place, part, len(states), states.ctypes.data)
+    def _job(self, first: int, last: int, part: int, states: int) -> tuple[int, ...]:
+        place, parts = self._places[part], len(self._places)
+        return self._address, *self._tables, first, last, self._arena, 0, place, part, parts, states
 
 
 @cache

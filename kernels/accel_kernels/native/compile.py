@@ -34,8 +34,8 @@ def compile_function(function: Callable[..., None], *, unrolls: bool = True) -> 
     """Object code of a function of int64 that gives nothing, under the name SYMBOL; LLVM may unroll its loops."""
     with _no_collection():
         machine = _machine()
-        module = translated(function, SYMBOL)
-        module.triple, module.data_layout = machine.triple, str(machine.target_data)
+        module = translated(function, SYMBOL, machine.triple)
+        module.data_layout = str(machine.target_data)
         return _object_code(machine, str(module), unrolls=unrolls)
 
 

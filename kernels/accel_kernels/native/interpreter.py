@@ -19,12 +19,13 @@ from collections.abc import Callable, Sequence
 from llvmlite import ir
 
 from accel_kernels._types import Int64
-from accel_kernels.native.emit import I32, I64, Emitter, Value, intrinsic
+from accel_kernels.native.atomic import give_way, pause, put, seen, swap
+from accel_kernels.native.emit import I64, Emitter, Value, intrinsic
 from accel_kernels.native.fields import field, inline
 from accel_kernels.native.memory import load_int64
 from accel_kernels.native.tables import MOST_SHARES, Field
 
-_SPINS = 64000
+_SPINS = 2000
 _STEP_ARGUMENTS = 6
 _CLAIMED, _FINISHED = 1, 2
 
@@ -34,42 +35,8 @@ def _emit_call(e: Emitter, arguments: Sequence[Value]) -> None:
     e.builder.call(e.builder.inttoptr(arguments[0], kind.as_pointer()), arguments[1:])
 
 
-def _emit_finish(e: Emitter, arguments: Sequence[Value]) -> None:
-    e.builder.store_atomic(e.number(_FINISHED), _pointer(e, arguments[0]), "release", 8)
-
-
-def _emit_claim(e: Emitter, arguments: Sequence[Value]) -> Value:
-    place = _pointer(e, arguments[0])
-    found = e.builder.cmpxchg(place, e.number(0), e.number(_CLAIMED), "acq_rel", "acquire")
-    return e.builder.zext(e.builder.extract_value(found, 1), I64)
-
-
-def _emit_seen(e: Emitter, arguments: Sequence[Value]) -> Value:
-    return e.builder.load_atomic(_pointer(e, arguments[0]), "acquire", 8)
-
-
-def _pointer(e: Emitter, address: Value) -> Value:
-    return e.builder.inttoptr(address, I64.as_pointer())
-
-
-def _emit_pause(e: Emitter, arguments: Sequence[Value]) -> None:
-    if e.builder.module.triple.startswith(("x86_64", "i686")):
-        e.call("llvm.x86.sse2.pause", ir.VoidType(), [])
-
-
-def _emit_yield(e: Emitter, arguments: Sequence[Value]) -> None:
-    e.call("sched_yield", I32, [])  # of the C library
-
-
 _call = intrinsic(1 + _STEP_ARGUMENTS, _emit_call)
 """Call the step at an address."""
-_finish = intrinsic(1, _emit_finish)
-"""Say that the share whose state lies at an address is finished, after everything written before."""
-_claim = intrinsic(1, _emit_claim)
-"""Claim it: 1 for the first thread that asks, 0 for all others."""
-_seen = intrinsic(1, _emit_seen)
-"""Its state, before everything read after."""
-_pause, _yield = intrinsic(0, _emit_pause), intrinsic(0, _emit_yield)
 
 
 @inline
@@ -77,13 +44,13 @@ def _wait(states: Int64, shares: Int64) -> None:
     """For all shares of one thread."""
     spins, share = 0, 0
     while share < shares:
-        if _seen(states + 8 * share) == _FINISHED:
+        if seen(states + 8 * share) == _FINISHED:
             share += 1
         elif spins < _SPINS:
             spins += 1
-            _pause()
+            pause()
         else:
-            _yield()
+            give_way()
 
 
 def build(variant: str) -> Callable[..., None]:
@@ -116,9 +83,9 @@ def build(variant: str) -> Callable[..., None]:
                     for j in range(each):
                         share = j if i == 0 else each - 1 - j
                         state = own + 8 * share
-                        if _seen(state) == 0 and _claim(state):
+                        if seen(state) == 0 and swap(state, 0, _CLAIMED):
                             _call(entry, row, arena, constants, scratch, owner * each + share, parts * each)
-                            _finish(state)
+                            put(state, _FINISHED)
                 for i in range(1, parts + 1):  # its own, too, which another thread may have claimed
                     _wait(place + (part + i) % parts * owner_bytes, each)
 

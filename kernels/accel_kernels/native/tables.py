@@ -204,3 +204,21 @@ FIELDS = len(Field)
 INTERPRETER_ARGUMENTS = 11
 MOST_SHARES = 4
 """Of a step, for each of the threads that share it."""
+JOB = 1 + INTERPRETER_ARGUMENTS
+"""int64 of a job: the interpreter's address and its arguments."""
+RESTING, ASLEEP, WRITTEN, TAKEN = range(4)
+"""The states of a helper's box (`crew`); any other number is that of an offer: the address of its jobs."""
+
+
+class Box(IntEnum):
+    """Where the box holds what, in bytes, and its size: state, files, processor of the offer, job.
+
+    What the thread that leads writes lies in other lines of the caches than what the helper looks at.
+    """
+
+    STATE = 0
+    SLEEPING = 8
+    WAKING = 16
+    PROCESSOR = 128
+    JOB = 136
+    BYTES = 256

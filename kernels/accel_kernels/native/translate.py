@@ -29,9 +29,10 @@ _Fixed = tuple[tuple[str, Any], ...]
 """Parameters that are parts or instructions, and which they are."""
 
 
-def translated(function: Callable[..., None], symbol: str) -> Any:
-    """A module with a function of int64 that gives nothing, under a name, and all that it calls."""
+def translated(function: Callable[..., None], symbol: str, triple: str = "") -> Any:
+    """A module for a machine, with a function of int64 that gives nothing, under a name, and all that it calls."""
     module = ir.Module(symbol)
+    module.triple = triple
     _Module(module).translate(function, (), symbol)
     return module
 
