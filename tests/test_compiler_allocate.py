@@ -54,6 +54,17 @@ def test_memory_is_reused(memories):
         assert used == max((life.size_bytes for life in memories.values()), default=0)
 
 
+def test_halves_of_tensors_lie_in_the_same_halves_of_memory():
+    """A chain, with a tensor beside it, as a residual block has it."""
+    lives = {"a": Lifetime(0, 1, 4096), "b": Lifetime(1, 3, 2048), "c": Lifetime(2, 3, 1024), "d": Lifetime(4, 5, 512)}
+    assert place(lives) == {"a": 0, "b": 4096, "c": 1536, "d": 1792}
+
+
+def test_tensors_lie_elsewhere_where_that_takes_less_memory():
+    lives = {"a": Lifetime(0, 1, 1024), "b": Lifetime(2, 4, 512), "c": Lifetime(2, 4, 512)}
+    assert place(lives) == {"a": 0, "b": 0, "c": 512}
+
+
 def intervals(program):
     """(address, end) -> commands during which those bytes hold a value someone still needs, from the program alone.
 

@@ -1,9 +1,12 @@
 """Addresses: activations share one arena as their lifetimes allow, constants lie in one image without duplicates.
 
 A tensor lives from the command that first writes it (network inputs: from the start) to the last that reads it (network
-outputs: to the end); all its views count. Tensors are placed largest first, each at the lowest address where nothing
-that lives at the same time lies. What a command reads and what it writes live at the same time, so no command works in
-place.
+outputs: to the end); all its views count. Tensors are placed largest first, where nothing that lives at the same time
+lies. What a command reads and what it writes live at the same time, so no command works in place.
+
+A tensor lies around the middle of a larger one, if it can: where two threads compute half of the rows of each tensor,
+both then write where they have written before, and not into what lies, newer than in memory, in the other one's caches.
+Other tensors take the lowest free address, and all do if less memory is enough then.
 """
 
 from collections.abc import Iterable, Mapping
@@ -62,7 +65,7 @@ def allocate(lowered: Lowered) -> Placed:
         tuple(map(located, lowered.inputs)),
         tuple(map(located, lowered.outputs)),
         image,
-        max((arena[name] + life.size_bytes for name, life in lives.items()), default=0),
+        end_of(lives, arena),
     )
 
 
@@ -88,16 +91,39 @@ def lifetimes(lowered: Lowered) -> dict[str, Lifetime]:
 
 
 def place(lives: Mapping[str, Lifetime]) -> dict[str, int]:
-    """An address for each memory: largest first, lowest free address first."""
+    """An address for each memory."""
+    centred, lowest = _placed(lives, centred=True), _placed(lives, centred=False)
+    return centred if end_of(lives, centred) <= end_of(lives, lowest) else lowest
+
+
+def end_of(lives: Mapping[str, Lifetime], addresses: Mapping[str, int]) -> int:
+    """Bytes of the arena."""
+    return max((addresses[name] + life.size_bytes for name, life in lives.items()), default=0)
+
+
+def _placed(lives: Mapping[str, Lifetime], *, centred: bool) -> dict[str, int]:
     addresses: dict[str, int] = {}
+    middles: list[int] = []
     for name in sorted(lives, key=lambda n: (-lives[n].size_bytes, lives[n].first, n)):
         neighbours = sorted(
             (addresses[other], addresses[other] + lives[other].size_bytes)
             for other in addresses
             if lives[other].overlaps(lives[name])
         )
-        addresses[name] = _lowest_gap(neighbours, lives[name].size_bytes)
+        size = lives[name].size_bytes
+        place = _around(middles, neighbours, size) if centred else None
+        if place is None:
+            place = _lowest_gap(neighbours, size)
+            middles.append(place + size // 2)
+        addresses[name] = place
     return addresses
+
+
+def _around(middles: Iterable[int], taken: list[tuple[int, int]], size: int) -> int | None:
+    """The lowest free address of a memory that lies around one of the middles."""
+    places = ((middle - size // 2) // ALIGNMENT * ALIGNMENT for middle in middles)
+    free = (place for place in places if place >= 0 and all(e <= place or place + size <= b for b, e in taken))
+    return min(free, default=None)
 
 
 def _lowest_gap(taken: list[tuple[int, int]], size: int) -> int:
