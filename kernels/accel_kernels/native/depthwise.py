@@ -128,9 +128,7 @@ def build(variant: str) -> Callable[..., None]:
         else:
             vectors = (channels + _LANES - 1) // _LANES
             left, right = vectors * part // parts * _LANES, min(vectors * (part + 1) // parts * _LANES, channels)
-        for place in range(0, field(block, Field.EXTRA_2) * channels, channels):
-            pad(block, outside, place + left, place + right)
-        following, plane = 0, -1
+        following, plane, padded = 0, -1, 0
         for index in range(low, high):
             y0 = index % out_height * sh - top
             if index // out_height != plane:
@@ -147,7 +145,13 @@ def build(variant: str) -> Callable[..., None]:
             following = y0 + reach
             for ky in range(kh):
                 iy = y0 + ky * dh
-                store_int64(rows + 8 * ky, scratch + (iy + top) % reach * line if 0 <= iy < height else outside)
+                if 0 <= iy < height:
+                    store_int64(rows + 8 * ky, scratch + (iy + top) % reach * line)
+                else:
+                    for place in range(0, 0 if padded else field(block, Field.EXTRA_2) * channels, channels):
+                        pad(block, outside, place + left, place + right)
+                    padded = 1
+                    store_int64(rows + 8 * ky, outside)
             row_of_pixels(
                 block, rows, out + index * out_width * channels * (bits // 8), out_width, channels, left, right
             )
