@@ -19,7 +19,7 @@ from accel_kernels.native.emit import I8, I16, I32, Emitter, Value, intrinsic, v
 from accel_kernels.native.endings import Ending, ending
 from accel_kernels.native.epilogues import load_bias
 from accel_kernels.native.fields import field, inline, input_address, output_address
-from accel_kernels.native.memory import copy, load_int16, load_uint8, store_int8, store_int16, store_int64
+from accel_kernels.native.memory import copy, fill_block, load_int16, load_uint8, store_int8, store_int16, store_int64
 from accel_kernels.native.products import add_pairs
 from accel_kernels.native.tables import Field
 from accel_kernels.native.tier import tier
@@ -148,8 +148,8 @@ def build(variant: str) -> Callable[..., None]:
                 if 0 <= iy < height:
                     store_int64(rows + 8 * ky, scratch + (iy + top) % reach * line)
                 else:
-                    for place in range(0, 0 if padded else field(block, Field.EXTRA_2) * channels, channels):
-                        pad(block, outside, place + left, place + right)
+                    if not padded:
+                        pad(block, outside, size * field(block, Field.EXTRA_2) * channels)
                     padded = 1
                     store_int64(rows + 8 * ky, outside)
             row_of_pixels(
@@ -218,14 +218,14 @@ def _row(operands: str, kind: str, bits: int, shape: str) -> Callable[..., None]
 
 
 def _pad(size: int) -> Callable[..., None]:
-    """Codes of `size` bytes from one place of a row to another."""
-    load, store = (load_int16, store_int16) if size == 2 else (load_uint8, store_int8)
+    """Codes of `size` bytes, in whole blocks: up to 63 bytes more."""
+    load, fill = load_int16 if size == 2 else load_uint8, fill_block(8 * size)
 
     @inline
-    def pad(block: Int64, target: Int64, first: Int64, last: Int64) -> None:
+    def pad(block: Int64, target: Int64, count: Int64) -> None:
         code = load(field(block, Field.PADDING))
-        for i in range(first, last):
-            store(target + size * i, code)
+        for i in range(0, count, 64):
+            fill(target + i, code)
 
     return pad
 
@@ -244,20 +244,15 @@ def _put_row(size: int) -> Callable[..., None]:
         width, line = field(block, Field.WIDTH), field(block, Field.EXTRA_2) * channels
         start = field(block, Field.PAD_LEFT) * channels
         end = min(start + width * channels, line)
+        pad(block, target, size * start)
         if repeats == 1 and right - left < channels:
             for place in range(left, end - start, channels):
                 _copy(target + size * (start + place), source + size * place, size * (right - left))
-            for place in range(0, start, channels):
-                pad(block, target, place + left, place + right)
-            for place in range(end, line, channels):
-                pad(block, target, place + left, place + right)
-            return
-        if repeats == 1:
+        elif repeats == 1:
             _copy(target + size * start, source, size * (end - start))
         else:
             for i in range(end - start):
                 store(target + size * (start + i), load(source + size * (i // repeats)))
-        pad(block, target, 0, start)
-        pad(block, target, end, line)
+        pad(block, target + size * end, size * (line - end))
 
     return put_row

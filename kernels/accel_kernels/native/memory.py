@@ -43,6 +43,16 @@ def _emit_copy(e: Emitter, arguments: Sequence[Value]) -> None:
     e.store(e.load(source, vector(I8, _BLOCK)), target)
 
 
+def fill_block(bits: int) -> Any:
+    """An intrinsic (address, number) that stores the lowest bits of a number 64 bytes long."""
+    kind = ir.IntType(bits)
+
+    def emit(e: Emitter, arguments: Sequence[Value]) -> None:
+        e.store(e.splat(e.builder.trunc(arguments[1], kind), 8 * _BLOCK // bits), arguments[0])
+
+    return intrinsic(2, emit)
+
+
 def _emit_flip(e: Emitter, arguments: Sequence[Value]) -> None:
     target, source = arguments
     kind = vector(I8, _BLOCK)
