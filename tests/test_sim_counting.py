@@ -1,6 +1,7 @@
 """Overflow counted by the machine against accumulators of plain Python integers, event for event."""
 
 from dataclasses import replace
+from unittest import mock
 
 import networks
 import numpy as np
@@ -15,7 +16,7 @@ from accel_sim.ir import ElementType
 from accel_sim.numerics.accumulators import OverflowPolicy, accumulate, plain
 from accel_sim.program import Convolve, MatrixMultiply, Tiling, Window
 from accel_sim.sim.counting import count
-from accel_sim.sim.native import matrices
+from accel_sim.sim.native import counted, matrices
 from accel_sim.sim.offences import first_offence
 
 TYPES = ((np.int8, np.int8), (np.uint8, np.uint8), (np.uint8, np.int8), (np.int16, np.int8))
@@ -198,23 +199,47 @@ def followed(x, w, bias, bits, policy):
 @pytest.mark.parametrize(("depth", "channels", "bits"), [(320, 150, 17), (1090, 176, 18), (4100, 32, 19)])
 def test_native_steps_count_what_is_rare(depth, channels, bits, deviation, policy):
     """Rates from none to many of a hundred, which screens, single outputs and whole rows have to do with."""
-    rng, layout = np.random.default_rng(depth + deviation), Layout()
+    rng = np.random.default_rng(depth + deviation)
     x = rng.normal(0, 60, (70, depth)).round().clip(0, 255)
     x[:, : depth // 3] *= rng.random((70, 1)) < 0.7
     w = rng.normal(0, deviation, (channels, depth)).round().clip(-127, 127)
     bias = rng.integers(-(1 << (bits - 3)), 1 << (bits - 3), channels)
-    operand = layout.input("x", x.astype(np.uint8).reshape(1, 7, 10, depth))
+    compare_followed(x, w, bias, bits, policy)
+
+
+def compare_followed(x, w, bias, bits, policy, zero=0):
+    """The step that counts a convolution of relative codes [P, K] and weights [C, K] against `followed`."""
+    (pixels, depth), channels, layout = x.shape, len(w), Layout()
+    operand = layout.input("x", (x + zero).astype(np.uint8).reshape(1, 1, pixels, depth))
     weights = layout.constant("w", w.astype(np.int8).reshape(channels, 1, 1, depth))
-    y, b = layout.result("y", (1, 7, 10, channels), np.int32), layout.constant("b", bias.astype(np.int32))
+    y, b = layout.result("y", (1, 1, pixels, channels), np.int32), layout.constant("b", bias.astype(np.int32))
     window, tiling = Window((1, 1), (1, 1), (1, 1), 0, 0), Tiling(1, depth, 1)
-    command = Convolve("n", "Conv2D", operand, weights, b, y, window, 1, 0, (0,), False, None, tiling)
+    command = Convolve("n", "Conv2D", operand, weights, b, y, window, 1, zero, (0,), False, None, tiling)
     run = count(layout.program(command, outputs=[y]), layout.inputs, plain(bits, policy), threads=1)
     events, values, exact = followed(x.astype(np.int64), w.astype(np.int64), bias, bits, policy)
     (counts,) = run.commands
     assert counts.events.tolist() == events.sum(0).tolist()
     assert counts.affected.tolist() == (events > 0).sum(0).tolist()
     assert counts.persistent.tolist() == ((exact < -(1 << (bits - 1))) | (exact >= 1 << (bits - 1))).sum(0).tolist()
-    np.testing.assert_array_equal(run.outputs["y"].reshape(70, channels), values)
+    np.testing.assert_array_equal(run.outputs["y"].reshape(pixels, channels), values)
+
+
+@random_cases(60)
+def test_native_steps_count_codes_that_go_with_weights(rng):
+    """Norms of codes and weights then bound sums as closely as norms can; sums end just before a limit or behind it."""
+    depth, channels, zero = int(rng.integers(1, 200)), int(rng.integers(1, 40)), int(rng.choice([0, 0, 100]))
+    w = rng.normal(0, 30, (channels, depth)).round().clip(-127, 127)
+    sign = int(rng.choice([-1, 1]))
+    w[0, 0] = 50 * sign
+    along = sign * w[0] if zero else np.maximum(sign * w[0], 0)
+    x = np.ones((int(rng.integers(1, 4)), 1)) * (along * rng.uniform(0.5, 1)).round().clip(-zero, 255 - zero)
+    total, beyond = int(x[0] @ w[0]), int(rng.integers(-2, 3))
+    half = 1 << max(abs(total).bit_length() - int(rng.integers(2)), 15)
+    bias = np.zeros(channels, np.int64)
+    bias[0] = np.clip((half - 1 + beyond if sign > 0 else -half - beyond) - total, -half, half - 1)
+    bits = half.bit_length()
+    with mock.patch.object(counted, "_is_guarded", return_value=True):
+        compare_followed(x, w, bias, bits, rng.choice(list(OverflowPolicy)), zero)
 
 
 @pytest.mark.parametrize(("structures", "shape"), [(["7"], None), (["nothing"], None), ([], None), (["20"], 0)])

@@ -82,17 +82,25 @@ class ConvolutionJob:
     def packed(self) -> "ConvolutionJob":
         """The same job, with an epilogue that packs its codes where there is one for operands of 8 bits."""
         command = self.command
+        if command.output is None or self.size > 1 or prod(self.weights.shape[1:]) > LONGEST:
+            return self.packed_plainly()
+        rows = prod(command.output_to.shape[:-1])
+        found = line_epilogue(command.output, command.output_to.dtype, *self._span(), rows)
+        return self.packed_plainly() if found is None else replace(self, epilogue=found)
+
+    def packed_plainly(self, held: int = 1) -> "ConvolutionJob":
+        """The same, with one that computes the recipe itself: of a kind that all layers of a network usually share.
+
+        Args:
+            held: bits of accumulators that may hold anything; else only what they begin with and all products add.
+        """
+        command = self.command
         if command.output is None or self.size > 1:
             return self
-        reduction, found = prod(self.weights.shape[1:]), None
-        if reduction <= LONGEST:
-            rows = prod(command.output_to.shape[:-1])
-            found = line_epilogue(command.output, command.output_to.dtype, *self._span(), rows)
-        if found is None:
-            most_code = max(map(abs, code_span(command.input.dtype, command.input_zero_point)))
-            most_weight = max(-int(self.weights.min()), int(self.weights.max()))
-            bound = reduction * most_code * most_weight + int(np.abs(self.bias).max())
-            found = pack_epilogue(command.output, command.output_to.dtype, bound)
+        most_code = max(map(abs, code_span(command.input.dtype, command.input_zero_point)))
+        most_weight = max(-int(self.weights.min()), int(self.weights.max()))
+        bound = prod(self.weights.shape[1:]) * most_code * most_weight + int(np.abs(self.bias).max())
+        found = pack_epilogue(command.output, command.output_to.dtype, max(bound, 1 << (held - 1)))
         return self if found is None else replace(self, epilogue=found)
 
     def _span(self) -> tuple[Int64s, Int64s]:

@@ -40,6 +40,8 @@ _USUAL_NORM = 75
 """Their root mean square, about."""
 _USUAL_SHARE = 0.6
 """Of what `count_glance` knows of a block, a half, and a little more as norms differ."""
+_MOST_UNSAFE = 0.1
+"""Columns that usual codes are too large for, where `count_guard` is of use."""
 _DEVIATIONS = 3
 """Of sums, which are usually less."""
 _ROOM = 1 << 30
@@ -62,13 +64,14 @@ def counted_convolution(job: ConvolutionJob, engine: StructureEngine) -> NativeS
     fitting = min(_PANEL_BYTES // stride, _LIST_BYTES // (8 * entries * _passes(reduction)))
     rows = min(max(fitting // _ROWS, 1) * _ROWS, prod(command.output_to.shape[:3]))
     policy, bits = _policy(job, engine), engine.structure.final.bits
-    packed = _Packed(job, policy, bits, columns)
-    table = job.table(job.bias, columns)
+    packed, safe, job = _Packed(job, policy, bits, columns), _safe_norms(job, bits), job.packed_plainly(bits)
+    table = job.table(job.folded_bias(flipped=True), columns)
     places, scratch = _layout(0 if direct else rows * stride + _SLACK, rows, reduction, entries)
     shift, _ = _shifts(policy, bits)
     places |= {Count.ENTRIES: entries, Count.REDUCTION: reduction, Count.SHIFT: shift}
     places |= {Count.SEGMENTS: segments(reduction)}
     places |= {Count.ZERO: _offset(job), **packed.addresses}
+    places |= {Count.SAFE_NORMS: safe.ctypes.data, Count.GUARDED: int(_is_guarded(job, safe))}
     counting = pinned(np.array([places[place] for place in Count], np.int64))
     padding = job.outside(window.kernel[1] * command.input.shape[3])
     values = {
@@ -89,7 +92,7 @@ def counted_convolution(job: ConvolutionJob, engine: StructureEngine) -> NativeS
         Field.DIRECT: 1 if direct else 2 if plain and depth == 4 * quads else 0,
         Field.GROUPS: groups,
     }
-    kept = (*packed.kept, table, counting, padding, *job.source.kept)
+    kept = (*packed.kept, table, safe, counting, padding, *job.source.kept)
     name = f"count:{job.codes}:{job.epilogue.kind}:{job.bits}:{policy}"
     return NativeStep(name, values, scratch, kept, counted=job.channels, columns=columns)
 
@@ -139,6 +142,7 @@ def _layout(begin: int, rows: int, reduction: int, entries: int) -> tuple[dict[C
         Count.COUNTED: PLANES * lanes * 4,
         Count.SCREEN: SCREEN_BYTES,
         Count.ROW_NORMS: rows * 4,
+        Count.WHOLE_NORMS: rows * 4,
         Count.LAID: rows * 8,
         Count.BY_SEGMENT: rows * segments(reduction) * 4 * lanes,
         Count.WAITING: 8 * 4 * lanes,
@@ -237,6 +241,26 @@ def _glanced(job: ConvolutionJob, bits: int) -> int:
     few, others = (-(-reduction // (4 * each)) <= FEW for each in (span, _span(job, bits)))
     fits = _USUAL_SHARE * usual * 4 * span < 1 << (bits - 1)
     return span if fits and (few or not others or not tier().tiles) else 0
+
+
+def _safe_norms(job: ConvolutionJob, bits: int) -> NDArray[np.float32]:
+    """As `count_guard` reads them, a little less than they might be; infinite for columns that do not exist."""
+    size, tile, half = job.channels // job.command.groups, WIDE * tier().lanes, 1 << (bits - 1)
+    flat = job.weights.reshape(job.channels, -1).astype(np.float64)
+    signs = (flat, flat) if _offset(job) else (np.maximum(flat, 0), np.minimum(flat, 0))
+    safe = np.full((job.command.groups, -(-size // tile) * tile), np.inf, np.float32)
+    for sign, room in zip(signs, (half - 1 - job.bias, job.bias + half), strict=True):
+        norms = np.sqrt(np.square(sign).sum(axis=1)) * (1 + 2.0**-16)
+        limits = np.divide(room, norms, out=np.full(len(norms), np.inf), where=norms > 0)
+        safe[:, :size] = np.minimum(safe[:, :size], limits.reshape(-1, size))
+    return safe
+
+
+def _is_guarded(job: ConvolutionJob, safe: NDArray[np.float32]) -> bool:
+    """Whether rows usually are within what is safe for most columns."""
+    usual = _USUAL_NORM * float(np.sqrt(prod(job.weights.shape[1:])))
+    existing = safe[np.isfinite(safe)]
+    return not len(existing) or bool(np.quantile(existing, _MOST_UNSAFE) > usual)
 
 
 def _norms(job: ConvolutionJob, size: int, columns: int) -> NDArray[np.float32]:

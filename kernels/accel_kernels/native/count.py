@@ -1,7 +1,9 @@
 """Convolutions whose overflow is counted, addition by addition, in accumulators of one stage.
 
-Variants are OPERANDS:EPILOGUE:BITS:POLICY (u8 or s8; a policy of `FORMS`). A screen (`count_screen`) computes the sums,
-and certifies those of which no partial sum can leave the accumulator; a cheaper one (`count_glance`) is tried before.
+Variants are OPERANDS:EPILOGUE:BITS:POLICY (u8 or s8; a policy of `FORMS`).
+Where norms of codes tell that nothing can overflow (`count_guard`), the product is as if nothing were counted. Else a
+screen (`count_screen`) computes the sums, and certifies those of which no partial sum can leave the accumulator; a
+cheaper one (`count_glance`) is tried before.
 Where few are left, these are looked at one by one (`count_scan`), and followed on their own (`count_single`) if they
 still are not certified. The rest are followed with their neighbours, product by product (`count_track`), products of 0
 left out (`count_lists`). Where few sums are certified, screens are left out.
@@ -19,6 +21,7 @@ from accel_kernels.native.count_blocks import DEPTH, NARROW, WIDE, Count
 from accel_kernels.native.count_certify import certify_sums, glance_at_sums, measure_rows
 from accel_kernels.native.count_encode import encode_sums
 from accel_kernels.native.count_follow import follow_products
+from accel_kernels.native.count_guard import guard_outputs, measure_whole_rows
 from accel_kernels.native.count_place import place
 from accel_kernels.native.count_scan import FEW, scan_flagged
 from accel_kernels.native.count_screen import SUM_BYTES
@@ -53,6 +56,7 @@ def build(variant: str) -> Callable[..., None]:
     lay = _lay(flips=operands == "s8")
     certify, products, follow, encode = certify_sums(), _products(), follow_products(policy), encode_sums(kind, bits)
     scan, glance, single = scan_flagged(), glance_at_sums(), single_out(policy, FEW)
+    guard, fused = guard_outputs(scan), _fused(kind, bits)
 
     def count(block: Int64, arena: Int64, constants: Int64, scratch: Int64, part: Int64, parts: Int64) -> None:
         image, out = input_address(block, arena), output_address(block, arena)
@@ -69,10 +73,15 @@ def build(variant: str) -> Callable[..., None]:
                 rows = min(most, last - row)
                 a = lay(block, image, group, row, rows, scratch)
                 _forget(block, rows, scratch)
-                if place(block, Count.GLANCED) > 0:
+                if place(block, Count.GUARDED):
+                    measure_whole_rows(block, a, rows, scratch)
+                if place(block, Count.GLANCED) > 0 and doubted * _WIDE_COLUMNS < right - left:
                     measure_rows(block, a, rows, scratch)
                 for n in range(left, right, _WIDE_COLUMNS):
                     existing, waiting = min(right - n, _WIDE_COLUMNS), 1
+                    if place(block, Count.GUARDED) and guard(block, a, group, n, existing, rows, scratch):
+                        fused(block, a, group, n, existing, rows, out + row * out_bytes, out_bytes)
+                        continue
                     blind, attempt = left_out > 0, trusted
                     if not blind and doubted == 0:
                         probed, across = min(rows, _PROBED), min(existing, _HALF)
@@ -156,6 +165,23 @@ def _lay(*, flips: bool) -> Callable[..., Int64]:
         return scratch
 
     return lay
+
+
+def _fused(kind: str, bits: int) -> Callable[..., None]:
+    """Codes of a panel and WIDE vectors of columns, as `convolve` computes them."""
+    multiply, width = multiply_panel("u8", kind, bits), bits // 8
+
+    @inline
+    def fused(
+        block: Int64, a: Int64, group: Int64, n: Int64, existing: Int64, rows: Int64, out: Int64, out_bytes: Int64
+    ) -> None:
+        weights = place(block, Count.PLAIN) + group * place(block, Count.PLAIN_BYTES)
+        table, table_stride = field(block, Field.TABLE), field(block, Field.TABLE_STRIDE)
+        base, steps, end = group * field(block, Field.OUT_CHANNELS), field(block, Field.OTHER), n + existing
+        target, stride = out + base * width, field(block, Field.PANEL_STRIDE)
+        multiply(a, stride, weights, steps, table, table_stride, base, target, out_bytes, rows, n, end)
+
+    return fused
 
 
 def _products() -> Callable[..., None]:

@@ -68,6 +68,8 @@ class Count(IntEnum):
     PLAIN = auto()
     """Weights as `pack_weights` packs them, and their bias."""
     PLAIN_TABLE = auto()
+    SAFE_NORMS = auto()
+    """float32 [groups, tiles of WIDE vectors, columns of these]: of codes, so that an output cannot overflow."""
     COLUMN_NORMS = auto()
     """float32 [columns]: the largest Euclidean norm of the weights of a block of GLANCED, rounded up."""
     BY_OUTPUT = auto()
@@ -92,6 +94,8 @@ class Count(IntEnum):
     """What the screen on tiles needs."""
     ROW_NORMS = auto()
     """float32 [rows]: the same of codes."""
+    WHOLE_NORMS = auto()
+    """float32 [rows]: of all relative codes."""
     LAID = auto()
     """int64 [rows]: whether a row's codes lie in BY_SEGMENT."""
     BY_SEGMENT = auto()
@@ -110,6 +114,8 @@ class Count(IntEnum):
     """Groups of 4 products of a block."""
     GLANCED = auto()
     """The same for `count_glance`; 0 where that is of no use."""
+    GUARDED = auto()
+    """Whether `count_guard` is of use."""
     SEGMENTS = auto()
     """Groups of 4 products of a segment."""
     ENTRIES = auto()

@@ -38,8 +38,13 @@ def note(
     least, most = e.splat(builder.neg(half), LANES), e.splat(builder.sub(half, ir.Constant(I32, 1)), LANES)
     e.store(total, e.add(sums, e.multiply(row, SUM_BYTES)))
     either = builder.or_(builder.icmp_signed(">", high, most), builder.icmp_signed("<", low, least))
-    mask = builder.bitcast(either, ir.IntType(LANES))
-    e.store(builder.zext(mask, I16) if LANES < 16 else mask, e.add(flags, e.multiply(row, FLAG_BYTES)))
+    note_flags(e, either, e.add(flags, e.multiply(row, FLAG_BYTES)))
+
+
+def note_flags(e: Emitter, flags: Value, place: Value) -> None:
+    """Store those of a vector."""
+    mask = e.builder.bitcast(flags, ir.IntType(LANES))
+    e.store(e.builder.zext(mask, I16) if LANES < 16 else mask, place)
 
 
 def parts(e: Emitter, count: Value, each: Value) -> Value:

@@ -24,7 +24,7 @@ class Ending(Protocol):
 
         Args:
             e: where.
-            held: address of the accumulators (`held.hold`), row after row of whole vectors.
+            held: address of the accumulators (`held.hold`), row after row.
             rows: how many, at least 1; a group of rows more may be read.
             parameters: from `load`.
             out: where the first row goes.
@@ -41,8 +41,8 @@ class Ending(Protocol):
 class _PlainEnding(HeldEnding):
     """Each vector by itself, by an epilogue."""
 
-    def __init__(self, kind: str, vectors: int, bits: int) -> None:
-        super().__init__(vectors)
+    def __init__(self, kind: str, vectors: int, bits: int, row_bytes: int | None) -> None:
+        super().__init__(vectors, row_bytes)
         self._epilogue, self._bits, self._lanes = EPILOGUES[kind], bits, tier().lanes
 
     def load(self, e: Emitter, table: Value, stride: Value, first: Value) -> Any:
@@ -59,7 +59,7 @@ class _PlainEnding(HeldEnding):
         width, kind = 4 * self._lanes, vector(I32, self._lanes)
 
         def finish_row(row: Value, *, whole: bool) -> list[Value]:
-            place, target = e.add(held, e.multiply(row, width * self._vectors)), e.add(out, e.multiply(out_bytes, row))
+            place, target = e.add(held, e.multiply(row, self._row_bytes)), e.add(out, e.multiply(out_bytes, row))
             for j, columns in enumerate(parameters):
                 sums = e.load(e.add(place, j * width), kind, width)
                 codes = narrow(e, self._epilogue.apply(e, sums, columns), self._bits)
@@ -78,8 +78,10 @@ class _PlainEnding(HeldEnding):
                 e.loop(rows, [], lambda row, carried: finish_row(row, whole=False))
 
 
-def ending(kind: str, vectors: int, bits: int) -> Ending:
-    """The ending of a kind of epilogue, for rows of so many vectors."""
+def ending(kind: str, vectors: int, bits: int, row_bytes: int | None = None) -> Ending:
+    """The ending of a kind of epilogue, for rows of so many vectors; `row_bytes` as of `HeldEnding`."""
     if kind.startswith(("line_", "bent_")):
         return LineEnding(kind, vectors)
-    return PackedEnding(kind, vectors) if kind.startswith("packed_") else _PlainEnding(kind, vectors, bits)
+    if kind.startswith("packed_"):
+        return PackedEnding(kind, vectors, row_bytes)
+    return _PlainEnding(kind, vectors, bits, row_bytes)

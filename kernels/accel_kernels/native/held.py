@@ -15,10 +15,11 @@ class HeldEnding(ABC):
 
     Args:
         vectors: of columns in each row.
+        row_bytes: between rows in memory, where these are not whole vectors one after the other.
     """
 
-    def __init__(self, vectors: int) -> None:
-        self._vectors = vectors
+    def __init__(self, vectors: int, row_bytes: int | None = None) -> None:
+        self._vectors, self._row_bytes = vectors, row_bytes or 4 * tier().lanes * vectors
 
     @abstractmethod
     def finish(

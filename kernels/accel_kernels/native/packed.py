@@ -43,10 +43,11 @@ class PackedEnding(HeldEnding):
     Args:
         kind: "packed_float32_u8", and so on: the last part is the type of the codes.
         vectors: of columns in each row.
+        row_bytes: as of `HeldEnding`.
     """
 
-    def __init__(self, kind: str, vectors: int) -> None:
-        super().__init__(vectors)
+    def __init__(self, kind: str, vectors: int, row_bytes: int | None = None) -> None:
+        super().__init__(vectors, row_bytes)
         self._kind, codes = kind.rsplit("_", 1)
         self._signed = codes == "s8"
         self._limits = (-128, 127) if self._signed else (0, 255)
@@ -78,10 +79,11 @@ class PackedEnding(HeldEnding):
         def group(index: Value, *, quick: bool) -> list[Value]:
             row = e.multiply(index, self._rows)
             row = b.select(b.icmp_signed("<", row, last), row, last)
-            place = e.add(held, e.multiply(row, _BYTES * self._vectors))
+            place = e.add(held, e.multiply(row, self._row_bytes))
+            offsets = [i // self._vectors * self._row_bytes + i % self._vectors * _BYTES for i in range(_GROUP)]
             scaled = [
-                self._scaled(e, e.add(place, _BYTES * i), parameters[i % self._vectors], rectified=quick)
-                for i in range(_GROUP)
+                self._scaled(e, e.add(place, offset), parameters[i % self._vectors], rectified=quick)
+                for i, offset in enumerate(offsets)
             ]
             codes = self._codes(e, scaled, parameters[0], quick=quick)
             for i in range(self._rows):
