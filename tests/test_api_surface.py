@@ -96,3 +96,44 @@ def test_random_inputs_are_the_same_for_the_same_seed_and_cover_the_grid():
     assert not np.array_equal(first, other)
     assert first.shape == (50, 1, 8, 8)
     assert (first.dtype, first.min(), first.max()) == (np.uint8, 0, 255)
+
+
+def test_a_wrong_kind_of_argument_is_told_by_name(tmp_path):
+    graph = accel_sim.load(demo_data.network_path())
+    integer = accel_sim.quantize(graph, demo_data.calibration(), recipe="minmax")
+    program, inputs = accel_sim.compile(integer), accel_sim.random_inputs(integer)
+    wrong = {
+        "source: Graph: is the path of a model file": lambda: accel_sim.load(graph),
+        "graph: str: is a Graph (accel_sim.load": lambda: accel_sim.compile("net.onnx"),
+        "hardware: NoneType: is a preset's name": lambda: accel_sim.compile(integer, hardware=None),
+        "program: Graph: is a Program (accel_sim.compile": lambda: accel_sim.run(integer, inputs),
+        "graph: Program": lambda: accel_sim.compare(program, inputs),
+        "graph: PosixPath": lambda: accel_sim.overflow(tmp_path),
+        "graph: bytes": lambda: accel_sim.quantize(b"", demo_data.calibration()),
+        "graph: NoneType": lambda: accel_sim.write_onnx(None),
+        "graph: dict": lambda: accel_sim.random_inputs({}),
+    }
+    for message, call in wrong.items():
+        with pytest.raises(TypeError, match=re.escape(message)):
+            call()
+
+
+def test_numbers_that_are_none_are_refused():
+    graph = accel_sim.quantize(accel_sim.load(demo_data.network_path()), demo_data.calibration(), recipe="minmax")
+    program, inputs = accel_sim.compile(graph), accel_sim.random_inputs(graph)
+    for threads in (0, -1, "2", 1.5):
+        with pytest.raises(accel_sim.InputError, match=f"threads: {threads!r}"):
+            accel_sim.run(program, inputs, threads=threads)
+        with pytest.raises(accel_sim.InputError, match="threads"):
+            accel_sim.compare(graph, inputs, threads=threads)
+    with pytest.raises(accel_sim.InputError, match=r"samples: 0.*\n.*seed: -1"):
+        accel_sim.random_inputs(graph, samples=0, seed=-1)
+
+
+def test_networks_and_programs_are_one_line():
+    graph = accel_sim.load(demo_data.network_path())
+    integer = accel_sim.quantize(graph, demo_data.calibration(), recipe="minmax")
+    assert repr(graph).startswith("<Graph 'digits_cnn'")
+    for shown in (repr(graph), repr(accel_sim.compile(integer))):
+        assert len(shown) < 200
+        assert "\n" not in shown

@@ -202,8 +202,8 @@ HUGE[0, 0, 0, 0] = 1e300
         ([None], "NoneType"),
         (3, "int"),
         ([[1.0, 2.0]], "list"),
-        (NAN, "1 values: all values are finite"),
-        (HUGE, "1 values: all values are finite"),
+        (NAN, "of .* values, the first .* all values are finite"),
+        (HUGE, "of .* values, the first .* all values are finite"),
     ],
 )
 def test_calibration_data_that_does_not_fit(data, message: str) -> None:

@@ -15,7 +15,7 @@ from accel_sim.hardware import load_hardware
 from accel_sim.report.inspection import InspectedOperator, Inspection
 from accel_sim.report.json_form import to_json
 from accel_sim.report.run_report import RunReport
-from accel_sim.report.terminal.fitted import distinguishing, shorten
+from accel_sim.report.terminal.fitted import distinguishing, shorten, shortened
 from accel_sim.report.terminal.pages import to_text
 from accel_sim.report.terminal.style import bar, decibel, percent, scaled, size_bytes
 from accel_sim.sim.result import LayerResult, Level, RunResult
@@ -115,13 +115,22 @@ def test_shortened_names_have_the_length_asked_for(name, length):
     assert len(shorten(name, length)) == min(len(name), length)
 
 
+@pytest.mark.parametrize("length", range(16, 30))
+def test_shortened_names_stay_different(length):
+    names = [f"layer{i}/layer{i}.{j}/conv{k}/Conv" for i in (1, 2, 3) for j in (0, 1) for k in (1, 2)]
+    short = shortened(names, length)
+    assert len(set(short)) == len(names)
+    assert max(map(len, short)) <= length
+
+
 @pytest.mark.parametrize(
     ("names", "reduced"),
     [
         (["m/a/Relu;m/x/Bias", "m/b/Relu;m/x/Bias", "m/pool"], ["a/Relu", "b/Relu", "pool"]),
         (["m/x;m/y", "m/x;m/y2", "m/x"], ["y", "y2", "x"]),
         (["conv1", "conv2"], ["conv1", "conv2"]),
-        (["a/b", "a/b"], ["b", "b"]),
+        (["a/b", "a/b"], ["a/b", "a/b"]),
+        (["m/a;m/x", "m/b;m/x", "m/a;m/x"], ["a", "b", "a"]),
         (["only/one"], ["only/one"]),
         (["m/n/a", "m/n/b", "out"], ["a", "b", "out"]),
         ([], []),

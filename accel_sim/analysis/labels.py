@@ -1,5 +1,8 @@
 """Classes of samples, and how many scores are largest at theirs."""
 
+from math import prod
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,17 +12,23 @@ from accel_sim.ir import Graph
 Array = NDArray[np.generic]
 
 
-def checked_labels(labels: Array, count: int) -> Array:
+def checked_labels(labels: Array, count: int, classes: int) -> Array:
     """Labels as a vector.
 
     Raises:
-        InputError: not one for each of `count` samples, or no class numbers.
+        InputError: not one for each of `count` samples, or no numbers of the network's `classes`.
     """
-    vector, faults = np.asarray(labels).reshape(-1), []
+    vector: NDArray[Any] = np.asarray(labels).reshape(-1)
+    faults = []
     if len(vector) != count:
-        faults.append(Fault("labels", f"{len(vector):,}", f"there is one for each of the {count:,} samples"))
+        given = f"{len(vector):,} for {count:,} sample{'s' * (count != 1)}"
+        faults.append(Fault("number", given, "there is one for each sample of the inputs"))
     if vector.dtype.kind not in "iu":
-        faults.append(Fault("labels", str(vector.dtype), "a label is the number of a class, an integer"))
+        faults.append(Fault("type", str(vector.dtype), "a label is the number of a class, an integer"))
+    elif len(wrong := np.flatnonzero((vector < 0) | (vector >= classes))):
+        value = f"{vector[wrong[0]]} of sample {wrong[0]}" + f", and {len(wrong) - 1:,} more" * (len(wrong) > 1)
+        rule = f"a label is one of the network's {classes:,} classes: 0 to {classes - 1:,}"
+        faults.append(Fault("class", value, rule))
     if faults:
         raise InputError("labels", faults)
     return vector
@@ -29,6 +38,11 @@ def labels_per_sample(graph: Graph) -> int:
     """The network's own batch."""
     shape = graph.tensors[graph.outputs[0]].shape
     return shape[0] if shape else 1
+
+
+def classes_of(graph: Graph) -> int:
+    """Scores of each sample in the network's first output."""
+    return prod(graph.tensors[graph.outputs[0]].shape) // max(labels_per_sample(graph), 1)
 
 
 def top1(scores: Array, count: int) -> NDArray[np.int64]:

@@ -6,6 +6,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_sim.analysis.choices import check_graph
 from accel_sim.errors import Fault, InputError
 from accel_sim.ir import Graph, Tensor
 from accel_sim.program.free_memory import memory_faults
@@ -67,8 +68,14 @@ def random_inputs(graph: Graph, samples: int = 1, seed: int = 0) -> dict[str, Ar
     """Uniformly random codes for every input of an integer graph, in the file's layout: the same for the same seed.
 
     Raises:
-        InputError: more of them than fit in the memory that is free.
+        InputError: more of them than fit in the memory that is free; no samples, a negative seed.
+        TypeError: no Graph.
     """
+    check_graph(graph)
+    least = (("samples", samples, 1), ("seed", seed, 0))
+    wrong = [Fault(name, str(value), f"is at least {low}") for name, value, low in least if value < low]
+    if wrong:
+        raise InputError("random inputs", wrong)
     tensors = [graph.tensors[name] for name in graph.inputs]
     needed = samples * sum(prod(tensor.shape) * tensor.element.dtype.itemsize for tensor in tensors)
     faults = memory_faults("random inputs", needed, "a smaller image or batch needs less")

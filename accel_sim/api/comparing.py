@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from accel_sim.analysis.choices import Hardware, resolve_hardware, resolve_profile
+from accel_sim.analysis.choices import Hardware, check_threads, resolve_hardware, resolve_profile
 from accel_sim.analysis.samples import batches
 from accel_sim.api.running import Array, Progress, by_name, sample_text
 from accel_sim.hardware import DEFAULT_HARDWARE
@@ -47,6 +47,7 @@ def compare(
     from accel_sim.analysis.mismatch.run import Comparison
 
     chosen = resolve_hardware(hardware), resolve_profile(profile, graph)
+    check_threads(threads)
     comparison = Comparison(graph, *chosen, simulation, explain=explain, labels=labels)
     arrays = by_name(graph, inputs)
     total = comparison.check(arrays)

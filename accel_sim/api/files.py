@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from accel_sim.analysis.choices import Hardware
+from accel_sim.analysis.choices import Hardware, check_graph
 from accel_sim.errors import Fault, InputError
 from accel_sim.hardware import DEFAULT_HARDWARE
 from accel_sim.ir import Graph
@@ -25,11 +25,14 @@ def load(source: str | os.PathLike[str] | bytes) -> Graph:
 
     Raises:
         ModelError: not a readable model. UnsupportedModelError: listing everything that is not supported.
+        TypeError: neither a path nor bytes.
     """
     from accel_sim.frontend import load as read
 
     if isinstance(source, bytes):
         return read(source)
+    if not isinstance(source, str | os.PathLike):
+        raise TypeError(f"source: {type(source).__name__}: is the path of a model file, or the file's bytes")
     path = Path(source)
     return replace(read(path), name=path.stem)  # a file names its graph "main" at best
 
@@ -86,9 +89,11 @@ def write_onnx(graph: Graph, path: str | os.PathLike[str] | None = None, form: s
 
     Raises:
         InputError: an unknown form. UnsupportedModelError: listing everything that the form cannot say.
+        OSError: a file that cannot be written. TypeError: no Graph.
     """
     from accel_sim.frontend import export
 
+    check_graph(graph)
     writers = {"qdq": export.write_qdq_onnx, "qoperator": export.write_qoperator_onnx, "float": export.write_float_onnx}
     if form not in writers:
         raise InputError("ONNX", [Fault("form", repr(form), f"is one of {', '.join(writers)}")])

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from accel_sim.analysis.choices import DEFAULT_ACCUMULATORS, Hardware, resolve_hardware, resolve_profile
-from accel_sim.analysis.labels import checked_labels, labels_per_sample
+from accel_sim.analysis.labels import checked_labels, classes_of, labels_per_sample
 from accel_sim.analysis.samples import sample_count
 from accel_sim.api.running import Array, Progress, by_name, compile, provenance, run, sample_text
 from accel_sim.errors import Fault, InputError
@@ -63,7 +63,9 @@ def overflow(
         refuse_without_inputs(asked, labels)
         return analyze_overflow(graph, arithmetic, provenance(program, "every input of the grid"), asked.widths)
     arrays = by_name(graph, inputs)
-    given = None if labels is None else checked_labels(labels, sample_count(graph, arrays) * labels_per_sample(graph))
+    given = labels
+    if labels is not None:
+        given = checked_labels(labels, sample_count(graph, arrays) * labels_per_sample(graph), classes_of(graph))
     calibrated = observed_intervals(graph, program, arrays, threads=threads)
     result = run(program, arrays, Level.CYCLE, threads=threads)
     counts = count_overflow(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from accel_sim.analysis.choices import check_graph
 from accel_sim.api.running import Array, Progress
 from accel_sim.ir import Graph
 
@@ -56,6 +57,7 @@ def quantize_with_report(
     from accel_sim.quantization import get_recipe
     from accel_sim.quantization import quantize_with_report as run_recipe
 
+    check_graph(graph)
     named = recipe if not isinstance(recipe, os.PathLike) else Path(recipe)
     return run_recipe(graph, calibration, get_recipe(named, overrides), progress=progress)
 

@@ -5,7 +5,14 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.analysis.choices import Hardware, resolve_hardware, resolve_level, resolve_profile
+from accel_sim.analysis.choices import (
+    Hardware,
+    check_program,
+    check_threads,
+    resolve_hardware,
+    resolve_level,
+    resolve_profile,
+)
 from accel_sim.analysis.provenance import Provenance
 from accel_sim.hardware import DEFAULT_HARDWARE
 from accel_sim.ir import Graph
@@ -27,6 +34,7 @@ def compile(graph: Graph, hardware: Hardware = DEFAULT_HARDWARE, profile: str | 
 
     Raises:
         CompileError: listing every node that cannot be lowered. HardwareError: no such accelerator.
+        TypeError: a path in place of a Graph.
     """
     from accel_sim.compiler import compile_graph
 
@@ -56,10 +64,13 @@ def run(
         progress: called with the steps done and the steps in all.
 
     Raises:
-        InputError: listing every wrong name, shape, type or value.
+        InputError: listing every wrong name, shape, type or value; no number of threads, no such level.
+        TypeError: a Graph in place of a Program.
     """
     from accel_sim.sim.machine import Machine
 
+    check_program(program)
+    check_threads(threads)
     arrays = inputs if isinstance(inputs, Mapping) else {program.inputs[0].name: inputs}
     machine = Machine(program.hardware)
     return machine.run(program, arrays, resolve_level(level), keep=keep, threads=threads, progress=progress)

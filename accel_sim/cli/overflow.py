@@ -28,6 +28,7 @@ from accel_sim.hardware import resolve_structure, structure_names
 from accel_sim.hardware.structures import DEFAULT_ROWS
 from accel_sim.numerics.accumulators import NARROWEST, WIDEST, AccumulatorStructure
 
+_WIDTHS = f"is a width from {NARROWEST} to {WIDEST} bits, 20:wrap, 20:saturate, or a range of widths such as 14..32"
 _SPEC = re.compile(r"(\d{1,4})(?:\.\.(\d{1,4}))?")
 
 
@@ -49,19 +50,22 @@ def parse_accumulators(specs: tuple[str, ...], rows: int = DEFAULT_ROWS) -> tupl
         if NARROWEST <= low <= high <= WIDEST:
             wanted += range(low, high + 1)
         elif match or not spec.strip():
-            rule = f"is a width from {NARROWEST} to {WIDEST} bits, or a range of widths such as 14..32"
-            faults.append(Fault("--accumulator", repr(spec), rule))
+            faults.append(Fault("--accumulator", repr(spec), f"{_WIDTHS}, the lowest first"))
         else:
             try:
                 wanted.append(resolve_structure(spec.strip(), rows))
             except HardwareError as error:
-                faults += [replace(f, where=f"--accumulator {spec}, {f.where}") for f in error.faults]
+                found = (
+                    f if f.where != "accumulator" else replace(f, rule=f"{_WIDTHS}, {f.rule.removeprefix('is ')}")
+                    for f in error.faults
+                )
+                faults += [replace(f, where=f"--accumulator {spec}, {f.where}") for f in found]
     if faults:
         raise InputError("accumulators", faults)
     return tuple(wanted)
 
 
-@click.command("overflow")
+@click.command("overflow", short_help="Which accumulators can overflow, and what it costs.")
 @model_argument
 @input_options
 @machine_options

@@ -78,6 +78,7 @@ from accel_sim.ir import (
     Transpose,
     TransposeConv2D,
 )
+from accel_sim.ir.text import first_name
 from accel_sim.numerics import Profile
 
 RULES: dict[type[Operator], Callable[[Site], None]] = {
@@ -153,6 +154,8 @@ def _lower(lowering: Lowering, node: Node) -> list[Fault]:
 def _float_faults(graph: Graph) -> Iterator[Fault]:
     floats = [t.name for t in graph.activations() if t.element.is_float]
     if floats:
-        shown = ", ".join(repr(n) for n in floats[:5]) + (f" and {len(floats) - 5} more" if len(floats) > 5 else "")
+        shown = ", ".join(repr(first_name(n)) for n in floats[:5]) + (
+            f" and {len(floats) - 5} more" if len(floats) > 5 else ""
+        )
         rule = "integer hardware computes on codes, and these tensors hold real numbers"
         yield Fault("float tensors", shown, rule, "quantize the network first: accel-sim quantize, accel_sim.quantize")

@@ -70,6 +70,11 @@ class Graph:
         if faults:
             raise GraphError(f"graph {self.name!r}", faults)
 
+    def __repr__(self) -> str:
+        """In one line; `accel_sim.ir.text` writes everything out."""
+        ports = f"{', '.join(self.inputs)} -> {', '.join(self.outputs)}"
+        return f"<Graph {self.name!r}: {len(self.nodes)} nodes, {len(self.tensors)} tensors, {ports}>"
+
     def inputs_of(self, node: Node) -> list[Tensor | None]:
         """The node's operand tensors in order, None where absent."""
         return [self.tensors[n] if n else None for n in node.inputs]

@@ -8,6 +8,11 @@ from accel_sim.ir.quant_params import QuantParams
 from accel_sim.ir.tensor import Tensor
 
 
+def first_name(name: str) -> str:
+    """The first of the names that converters join by `;` for a fused layer."""
+    return name.split(";")[0]
+
+
 def format_quant(q: QuantParams | None) -> str:
     """A grid in a few characters: `s8 0.0235 z-128`, `s4/ch3 x64`."""
     if q is None:

@@ -52,6 +52,11 @@ class Program:
     model_sha256: str = ""
     shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
+    def __repr__(self) -> str:
+        """In one line; `accel_sim.program.text` writes everything out."""
+        made = f"{len(self.commands)} commands, profile {self.profile}, hardware {self.hardware.name}"
+        return f"<Program {self.name!r}: {made}>"
+
     def as_tensor(self, operand: Operand) -> Operand:
         """The operand in the shape that its tensor has in the graph (stored layout)."""
         return replace(operand, shape=dict(self.shapes).get(operand.name, operand.shape))

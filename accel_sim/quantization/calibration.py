@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from accel_sim.errors import Fault, QuantizationError
 from accel_sim.ir import Graph, Tensor
+from accel_sim.ir.finite import not_finite
 from accel_sim.quantization.calibration_files import file_batches, file_samples
 
 Sample = dict[str, NDArray[np.float32]]
@@ -97,15 +98,8 @@ def _array_faults(graph: Graph, name: str, array: Any) -> Iterator[Fault]:
     wanted = file_shape(graph.tensors[name])
     if not _is_multiple(array.shape, wanted):
         yield Fault(where, str(list(array.shape)), f"has the shape {list(wanted)}, or a multiple of its first axis")
-    elif bad := _infinite(array):
-        yield Fault(where, f"{bad} values", "all values are finite in float32")
-
-
-def _infinite(array: NDArray[Any]) -> int:
-    """How many values float32 cannot hold, a row at a time: the array may be a mapped file."""
-    with np.errstate(over="ignore"):
-        rows = array if array.ndim > 1 else array[np.newaxis]
-        return sum(int(np.count_nonzero(~np.isfinite(r.astype(np.float32, copy=False)))) for r in rows)
+    elif bad := not_finite(array, np.dtype(np.float32)):
+        yield Fault(where, bad, "all values are finite in float32")
 
 
 def file_shape(tensor: Tensor) -> tuple[int, ...]:

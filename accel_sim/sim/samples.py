@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from accel_sim.arithmetic.boundary import quantize_real
 from accel_sim.errors import Fault, InputError
 from accel_sim.ir import QuantParams
+from accel_sim.ir.finite import not_finite
 from accel_sim.numerics.profiles import Profile, get_profile
 from accel_sim.program import Port, Program
 from accel_sim.records import dataclass
@@ -147,14 +148,24 @@ def _shape_fault(where: str, port: Port, array: Array) -> Fault:
     rule = (
         f"has shape {list(shape)}, the first axis times the number of samples" if shape else "is one number per sample"
     )
-    return Fault(where, f"shape {list(array.shape)}", rule)
+    return Fault(where, f"shape {list(array.shape)}", rule, _order_of_axes(shape, array.shape))
+
+
+def _order_of_axes(wanted: tuple[int, ...], given: tuple[int, ...]) -> str:
+    """The cure for pictures whose channels are last where they should be first, or the reverse."""
+    if len(wanted) != 4 or len(given) != 4:
+        return ""
+    for order in ((0, 3, 1, 2), (0, 2, 3, 1)):
+        if wanted[1:] == tuple(given[axis] for axis in order[1:]):
+            return f"its axes are in another order: transpose{order}"
+    return ""
 
 
 def _value_faults(where: str, port: Port, array: Array) -> list[Fault]:
     wanted = port.operand.dtype
     if array.dtype.kind == _REAL and port.quant is not None:
         if not np.isfinite(array).all():
-            return [Fault(where, "NaN or infinity", "real numbers are finite")]
+            return [Fault(where, not_finite(array, array.dtype), "real numbers are finite")]
         return []
     if array.dtype != wanted:
         cure = "codes of that type, or real numbers as floats" if port.quant is not None else "integers of that type"

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.analysis.labels import checked_labels, labels_per_sample, top1
+from accel_sim.analysis.labels import checked_labels, classes_of, labels_per_sample, top1
 from accel_sim.analysis.mismatch.place import place_of
 from accel_sim.analysis.mismatch.replay import Device, Replay
 from accel_sim.analysis.mismatch.report import Accuracy, FirstDifference, MismatchComparison, MismatchReport
@@ -63,7 +63,7 @@ class Comparison:
         if not total:
             raise InputError("inputs", [Fault("samples", "0", "there is at least one sample to compare")])
         if self._votes:
-            self._votes.check(total * labels_per_sample(self._graph))
+            self._votes.check(total * labels_per_sample(self._graph), classes_of(self._graph))
         return total
 
     def add(self, batch: Mapping[str, Array], *, threads: int | None = None) -> int:
@@ -111,9 +111,9 @@ class Votes:
         self._labels = np.asarray(labels).reshape(-1)
         self._seen = self._machine = self._simulated = 0
 
-    def check(self, count: int) -> None:
+    def check(self, count: int, classes: int) -> None:
         """InputError where there are not as many labels, or where they are no class numbers."""
-        checked_labels(self._labels, count)
+        checked_labels(self._labels, count, classes)
 
     def add(self, machine: Array, simulated: Array) -> None:
         """Count one batch of scores, first axis samples."""

@@ -86,8 +86,8 @@ class FileModel:
     outputs: tuple[int, ...]
 
 
-def read_model(data: bytes) -> FileModel:
-    """Read the bytes of a .tflite file.
+def read_model(data: bytes, name: str = "") -> FileModel:
+    """Read the bytes of a .tflite file; errors begin with its name.
 
     Raises:
         ModelError: the file is cut short or its offsets lead nowhere.
@@ -101,7 +101,7 @@ def read_model(data: bytes) -> FileModel:
             "every offset of a flatbuffer lies inside the file",
             "the file is cut short or damaged; fetch it again",
         )
-        raise ModelError("TFLite model", [fault]) from error
+        raise ModelError(f"TFLite model {name!r}" if name else "TFLite model", [fault]) from error
 
 
 class _Reader:

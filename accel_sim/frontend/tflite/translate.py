@@ -31,10 +31,10 @@ def load_tflite(data: bytes, name: str) -> Graph:
         ModelError: the file is damaged or contradicts itself; every fault is listed.
         UnsupportedModelError: all of its faults are operators, or uses of operators, that are not modelled.
     """
-    model = read_model(data)
+    model = read_model(data, name)
     faults = list(_file_faults(model))
     if faults:
-        raise ModelError("TFLite model", faults)
+        raise ModelError(f"TFLite model {name!r}", faults)
     return _Translator(model).graph(model.name or name, hashlib.sha256(data).hexdigest())
 
 

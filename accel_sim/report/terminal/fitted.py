@@ -1,4 +1,4 @@
-"""Tables that stay readable where the terminal is narrow: names lose their middle, then whole columns go."""
+"""Tables that stay readable where the terminal is narrow: names lose their middle, texts wrap, then columns go."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ class Side(Enum):
     NAME = "name"
     """To the left, reduced to what tells it from the other names, shortened in the middle."""
     TEXT = "text"
-    """To the left, and cut at the end."""
+    """To the left, on several lines where it is long."""
 
 
 @dataclass(frozen=True)
@@ -53,21 +53,28 @@ class FittedTable:
     def fitted(self, width: int) -> Table:
         """The table in at most `width` columns, where its numbers leave room for that."""
         shown = self._shown(width)
-        flexible = [i for i in shown if self.columns[i].side in _SHORTENED]
+        flexible = [i for i in shown if self.columns[i].side in _FLEXIBLE]
         room = width - self._width([i for i in shown if i not in flexible], gaps=len(shown))
         lengths = dict(zip(flexible, _share(room, [self._natural(i) for i in flexible]), strict=True))
         table = Table(box=box.SIMPLE_HEAD, padding=(0, _GAP - 1, 0, 0), show_edge=False)
         for i in shown:
-            to_right = self.columns[i].side is Side.RIGHT
-            justify: JustifyMethod = "right" if to_right else "left"
-            table.add_column(self.columns[i].heading, justify=justify, no_wrap=True, header_style="dim")
-        for row in self.rows:
-            table.add_row(*[self._cell(row, i, lengths.get(i)) for i in shown])
+            side, heading = self.columns[i].side, self.columns[i].heading
+            justify: JustifyMethod = "right" if side is Side.RIGHT else "left"
+            wrapped = lengths[i] if side is Side.TEXT else None
+            table.add_column(
+                heading, justify=justify, no_wrap=wrapped is None, width=wrapped, overflow="fold", header_style="dim"
+            )
+        cells = [self._set(i, lengths.get(i)) for i in shown]
+        for row in zip(*cells, strict=True):
+            table.add_row(*row)
         return table
 
-    def _cell(self, row: Sequence[Cell], column: int, length: int | None) -> Cell:
-        shortened = _SHORTENED.get(self.columns[column].side)
-        return row[column] if shortened is None or length is None else shortened(str(row[column]), length)
+    def _set(self, column: int, length: int | None) -> list[Cell]:
+        """The cells of a column."""
+        cells = [row[column] for row in self.rows]
+        if self.columns[column].side is not Side.NAME or length is None:
+            return cells
+        return list(shortened([str(cell) for cell in cells], length))
 
     def _shown(self, width: int) -> list[int]:
         """The columns that fit; equal ranks go together."""
@@ -83,7 +90,7 @@ class FittedTable:
         return sum(shortest) + _GAP * gaps
 
     def _limit(self, column: int) -> int:
-        return _SHORTEST_NAME if self.columns[column].side in _SHORTENED else 1 << 30
+        return _SHORTEST_NAME if self.columns[column].side in _FLEXIBLE else 1 << 30
 
     def _natural(self, column: int) -> int:
         return max(len(str(cell)) for cell in self._cells(column))
@@ -102,21 +109,25 @@ def _share(room: int, wanted: list[int]) -> list[int]:
     return [given[i] for i in range(len(wanted))]
 
 
-def shorten(name: str, length: int) -> str:
-    """A long name with its middle left out."""
+def shortened(names: Sequence[str], length: int) -> list[str]:
+    """Names with their middles left out where they are long: so much of the end that different names stay different."""
+    for head in (None, *range(length)):
+        short = [shorten(name, length, head) for name in names]
+        if len(set(short)) == len(set(names)):
+            return short
+    return [shorten(name, length) for name in names]
+
+
+def shorten(name: str, length: int, head: int | None = None) -> str:
+    """A long name with its middle left out, behind `head` characters; a third of them by default."""
     if len(name) <= length:
         return name
-    head = (length - 1) // 3
+    head = (length - 1) // 3 if head is None else head
     tail = length - 1 - head
     return f"{name[:head]}…{name[len(name) - tail :]}"
 
 
-def cut(text: str, length: int) -> str:
-    """A long text with its end left out."""
-    return text if len(text) <= length else f"{text[: length - 1]}…"
-
-
-_SHORTENED = {Side.NAME: shorten, Side.TEXT: cut}
+_FLEXIBLE = (Side.NAME, Side.TEXT)
 
 
 def _plain(table: FittedTable) -> FittedTable:
@@ -136,9 +147,9 @@ def distinguishing(names: Sequence[str]) -> list[str]:
     Of the parts of a name, the first that no other name has stands for it; then the common path goes.
     """
     parts = [name.split(";") for name in names]
-    counts = Counter(part for own in parts for part in set(own))
+    counts = Counter(part for own in {*names} for part in {*own.split(";")})
     chosen = [next((part for part in own if counts[part] == 1), name) for own, name in zip(parts, names, strict=True)]
-    shared = _common_path([name.split("/")[:-1] for name in chosen if "/" in name])
+    shared = _common_path([name.split("/")[:-1] for name in sorted({*chosen}) if "/" in name])
     return [name.removeprefix(shared) for name in chosen]
 
 

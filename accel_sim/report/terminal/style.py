@@ -16,7 +16,7 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 def to_string(renderable: RenderableType, *, width: int | None = None, color: bool = False) -> str:
-    """A renderable as text of at most `width` columns; the terminal's width, or 100, by default."""
+    """A renderable as text of at most `width` columns; of COLUMNS, the terminal, or 100, by default."""
     stream = StringIO()
     console = Console(
         file=stream,
@@ -33,12 +33,15 @@ def to_string(renderable: RenderableType, *, width: int | None = None, color: bo
 
 
 def _terminal_width() -> int:
+    wished = os.environ.get("COLUMNS", "")
+    if wished.isascii() and wished.isdigit() and int(wished):
+        return int(wished)
     for stream in (1, 2):
         try:
             return os.get_terminal_size(stream).columns or UNATTENDED_WIDTH
         except OSError:  # not a terminal
             continue
-    return int(os.environ.get("COLUMNS", "0") or 0) or UNATTENDED_WIDTH
+    return UNATTENDED_WIDTH
 
 
 def page(*parts: RenderableType | None) -> Group:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from accel_sim.errors import Fault, InputError
 from accel_sim.hardware import Dataflow, GridConfig
+from accel_sim.ir.text import first_name
 from accel_sim.program import Program
 from accel_sim.records import dataclass
 from accel_sim.sim.memory import Array
@@ -75,7 +76,7 @@ def tile_window(program: Program, index: int, inputs: Mapping[str, Array], tile:
 def _check_tile(layer: str, tile: int, tiles: int) -> None:
     if not 0 <= tile < tiles:
         rule = f"is one of the layer's {tiles:,} tiles: 0 to {tiles - 1:,}" if tiles else "the layer has no elements"
-        raise InputError(f"layer {layer!r}", [Fault("tile", str(tile), rule)])
+        raise InputError(f"layer {first_name(layer)!r}", [Fault("tile", str(tile), rule)])
 
 
 def _cycles(grid: GridConfig, begin: int, cycles: int) -> tuple[int, int]:
