@@ -93,7 +93,7 @@ def test_what_cannot_be_asked_is_told():
         accel_sim.overflow(graph, None, [7])
     with pytest.raises(InputError, match="2 faults"):
         accel_sim.overflow(graph, None, ["gemmini"], labels=np.arange(3))
-    with pytest.raises(InputError, match="one for each of the 2 samples"):
+    with pytest.raises(InputError, match="3 for 2 samples: there is one for each sample"):
         accel_sim.overflow(graph, np.zeros((2, 6), np.int8), labels=np.arange(3))
     with pytest.raises(HardwareError, match="is a preset"):
         accel_sim.overflow(graph, np.zeros((2, 6), np.int8), ["nothing"])

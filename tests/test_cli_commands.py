@@ -216,7 +216,7 @@ def test_the_overflow_of_widths_and_structures_is_counted_with_labels(capsys, fi
     [
         (("--accumulator", "7"), "8 to 64 bits"),
         (("--accumulator", "narrow.toml"), "holds one product of int8 and int8"),
-        (("--labels", "four.npz"), "there is one for each of the 5 samples"),
+        (("--labels", "four.npz"), "there is one for each sample of the inputs"),
         (("--labels", "real.npz"), "an integer"),
         (("--inputs", "none.npz"), "at least one sample"),
     ],

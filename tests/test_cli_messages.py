@@ -68,7 +68,7 @@ def test_what_an_accumulator_may_be(capsys, files, spec):  # noqa: F811 - a fixt
 def test_limits_are_written_out(capsys):
     code, out, _ = invoke(capsys, "hw", "edge-16x16")
     assert code == 0
-    assert "# 0.000001 to 1,000,000 megahertz" in out
+    assert "# 0.000001 to 1_000_000 megahertz" in out
     assert "e+" not in out
 
 
@@ -96,10 +96,11 @@ def test_columns_is_the_width_if_it_is_a_number(capsys, files, monkeypatch, colu
 
 
 def test_nothing_of_an_operator_is_left_out(capsys, files, monkeypatch):  # noqa: F811 - a fixture
-    words = {}
+    """Names may lose their middle; what is said of operators and grids wraps."""
+    lines = {}
     for columns in ("90", "300"):
         monkeypatch.setenv("COLUMNS", columns)
         _, out, _ = invoke(capsys, "inspect", files / "q.onnx")
-        assert "…" not in out
-        words[columns] = sorted(out.partition("Node")[2].replace("─", "").split())
-    assert words["90"] == words["300"]
+        lines[columns] = out.partition("─\n")[2].splitlines()
+    said = {word for line in lines["300"] for word in line.split()[1:]}
+    assert said <= {word for line in lines["90"] for word in line.split()}

@@ -101,7 +101,7 @@ def test_compare_profiles_writes_a_matrix(model):
     ("options", "message"),
     [
         (["--inputs", "none.npz"], "at least one sample"),
-        (["--labels", "labels.npz"], "there is one for each of the 1 samples"),
+        (["--labels", "labels.npz"], "3 for 1 sample: there is one for each sample"),
         (["--profiles", "tflite"], "at least two"),
         (["--profiles", "tflite,tflite"], "each named once"),
         (["--profiles", "tflite,fast"], "is one of"),

@@ -18,13 +18,14 @@ def range_faults(part: Any) -> list[Fault]:
 
 
 def range_text(low: float, high: float, unit: str) -> str:
-    """`1 to 4,096 processing elements`, `at least 0.000001 bytes per cycle`."""
+    """`1 to 4096 processing elements`, `at least 0.000001 bytes per cycle`."""
     return f"at least {_plain(low)} {unit}" if math.isinf(high) else f"{_plain(low)} to {_plain(high)} {unit}"
 
 
 def _plain(value: float) -> str:
-    """A number without an exponent: `1,000,000`, `0.000001`."""
-    return f"{value:,.12f}".rstrip("0").rstrip(".")
+    """A number without an exponent, as TOML takes it: `4096`, `1_000_000`, `0.000001`."""
+    text = f"{value:_.12f}" if value >= 1e6 else f"{value:.12f}"
+    return text.rstrip("0").rstrip(".")
 
 
 def field_faults(f: Field[Any], value: Any, where: str) -> list[Fault]:
