@@ -71,9 +71,10 @@ def run(
 
     check_program(program)
     check_threads(threads)
-    arrays = inputs if isinstance(inputs, Mapping) else {program.inputs[0].name: inputs}
+    if isinstance(inputs, np.ndarray) or not isinstance(inputs, Mapping):  # asking for a Mapping first takes longer
+        inputs = {program.inputs[0].name: inputs}
     machine = Machine(program.hardware)
-    return machine.run(program, arrays, resolve_level(level), keep=keep, threads=threads, progress=progress)
+    return machine.run(program, inputs, resolve_level(level), keep=keep, threads=threads, progress=progress)
 
 
 def provenance(program: Program, inputs: str) -> Provenance:

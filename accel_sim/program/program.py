@@ -1,6 +1,9 @@
 """Program: everything that crosses from the compiler to the machine, besides the hardware configuration."""
 
 from dataclasses import field, replace
+from functools import cached_property
+
+import numpy as np
 
 from accel_sim.hardware import AcceleratorConfig
 from accel_sim.ir import QuantParams
@@ -24,6 +27,30 @@ class Port:
     operand: Operand
     quant: QuantParams | None
     file_axes: tuple[int, ...] = ()
+
+    @cached_property
+    def stored_axes(self) -> tuple[int, ...]:
+        """File axis i is axis stored_axes[i] of the stored layout; () for the same order."""
+        return tuple(self.file_axes.index(axis) for axis in range(len(self.file_axes)))
+
+    @cached_property
+    def file_shape(self) -> tuple[int, ...]:
+        """The shape of one sample in the file's layout."""
+        shape = self.operand.shape
+        return tuple(shape[axis] for axis in self.stored_axes) if self.file_axes else shape
+
+    @cached_property
+    def element(self) -> np.dtype[np.generic]:
+        """The element type of its codes."""
+        return np.dtype(self.operand.dtype)
+
+    @cached_property
+    def takes_all(self) -> bool:
+        """Whether every integer of the element type is a code."""
+        if self.quant is None:
+            return True
+        limits = np.iinfo(self.element.name)
+        return self.quant.low <= limits.min and limits.max <= self.quant.high
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,9 @@ def run_samples(
     Raises:
         BaseException: the first that a call raised; samples after it are not run.
     """
+    if len(workers) == 1:
+        _run_alone(run, workers[0], count, progress)
+        return
     batch = _Batch(run, count, progress)
     left: SimpleQueue[None] = SimpleQueue()
 
@@ -63,3 +66,10 @@ def run_samples(
             left.get()
     if batch.errors:
         raise batch.errors[0]
+
+
+def _run_alone(run: Callable[[int, W], None], worker: W, count: int, progress: Progress | None) -> None:
+    for sample in range(count):
+        run(sample, worker)
+        if progress is not None:
+            progress(sample + 1, count)

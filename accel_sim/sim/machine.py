@@ -7,33 +7,41 @@ from accel_sim.errors import Fault, ProgramError
 from accel_sim.hardware import AcceleratorConfig
 from accel_sim.numerics.accumulators import AccumulatorStructure
 from accel_sim.program import Program, written_by
-from accel_sim.records import dataclass
 from accel_sim.sim.batch import Progress, run_samples
 from accel_sim.sim.layers import CommandReport, layer_results
 from accel_sim.sim.memory import Array
 from accel_sim.sim.observers import Keeper, Observer
 from accel_sim.sim.prepared import PreparedProgram, Tally, Worker, merged_record, merged_tally, prepared
 from accel_sim.sim.result import LayerResult, Level, RunResult
-from accel_sim.sim.samples import Samples, check_inputs, empty_outputs, place, to_file
+from accel_sim.sim.samples import check_inputs, empty_outputs, place, to_file
 from accel_sim.sim.timing.types import CommandTiming
 
 
-@dataclass(frozen=True)
 class _Job:
-    """One run: what its samples have in common."""
+    """One run: what its samples have in common.
 
-    program: Program
-    samples: Samples
-    keeper: Keeper
-    observers: tuple[Observer, ...]
-    outputs: dict[str, Array]
+    Raises:
+        InputError: as `Machine.run` does.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        inputs: Mapping[str, Array],
+        keep: Iterable[str] = (),
+        observers: Iterable[Observer] = (),
+    ) -> None:
+        self.program, self.samples = program, check_inputs(program, inputs)
+        self.keeper = Keeper(program, keep, self.samples.count)
+        self.observers = tuple(observers)
+        self.outputs = empty_outputs(program.outputs, self.samples.count)
 
     def run_sample(self, sample: int, worker: Worker) -> None:
         """Everything for one sample, in a worker's memory."""
         memory = worker.memory
         self.samples.place(sample, memory)
-        self.keeper.after(-1, sample, memory)
         if self.observers or self.keeper.tensors:
+            self.keeper.after(-1, sample, memory)
             for index in range(len(self.program.commands)):
                 worker.execute(index, index + 1)
                 self.keeper.after(index, sample, memory)
@@ -91,7 +99,7 @@ class Machine:
             ProgramError: listing every fault of the program, and everything in it that the machine does not have.
         """
         self._check(program)
-        job = _job(program, inputs, keep, observers)
+        job = _Job(program, inputs, keep, observers)
         ready = prepared(program, self.hardware, level)
         workers = _run_all(job, ready, threads or _processors(), progress)
         result = self._result(job, level, ready, workers)
@@ -120,7 +128,7 @@ class Machine:
             The result; by command, what was counted. Commands that no input can make overflow are not among them.
         """
         self._check(program)
-        job = _job(program, inputs)
+        job = _Job(program, inputs)
         ready = prepared(program, self.hardware, Level.FUNCTIONAL, structure)
         workers = _run_all(job, ready, threads or _processors(), progress)
         tallies = {index: merged_tally(workers, index) for index in ready.counted}
@@ -138,15 +146,14 @@ class Machine:
             raise ProgramError(f"program {program.name!r}", [fault])
 
     def _result(self, job: _Job, level: Level, ready: PreparedProgram, workers: Sequence[Worker]) -> RunResult:
-        program = job.program
-        timings = ready.timings
+        program, timings, timed = job.program, ready.timings, level.timed
         return RunResult(
             outputs=job.outputs,
             ports={port.name: port for port in program.outputs},
-            layers=self._layers(program, ready, timings, workers) if level.timed else ready.layers,
+            layers=self._layers(program, ready, timings, workers) if timed else ready.layers,
             samples=job.samples.count,
             level=level,
-            cycles=sum(t.cycles for t in timings) if level.timed else None,
+            cycles=sum(t.cycles for t in timings) if timed else None,
             tensors=job.keeper.tensors,
         )
 
@@ -162,14 +169,6 @@ class Machine:
         ]
         reports = [CommandReport(*parts) for parts in zip(program.commands, timings, records, strict=True)]
         return layer_results(reports, self.hardware.grid.size)
-
-
-def _job(
-    program: Program, inputs: Mapping[str, Array], keep: Iterable[str] = (), observers: Iterable[Observer] = ()
-) -> _Job:
-    samples = check_inputs(program, inputs)
-    keeper = Keeper(program, keep, samples.count)
-    return _Job(program, samples, keeper, tuple(observers), empty_outputs(program.outputs, samples.count))
 
 
 def _processors() -> int:

@@ -3,6 +3,7 @@
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,11 +151,14 @@ class Worker:
     threads: int
     firsts: dict[int, int | None]
 
+    @cached_property
+    def _watching(self) -> tuple[Record, ...]:
+        return tuple(record for record in self.records if record is not UNWATCHED)
+
     def reset(self) -> None:
         """Make all records empty."""
-        for record in self.records:
-            if record is not UNWATCHED:
-                reset_record(record)
+        for record in self._watching:
+            reset_record(record)
         self.firsts.update(dict.fromkeys(self.firsts))
         if self.runner is not None:
             self.runner.reset()

@@ -5,14 +5,12 @@ first axis holds all samples.
 """
 
 from collections.abc import Mapping
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.arithmetic.boundary import quantize_real
 from accel_sim.errors import Fault, InputError
-from accel_sim.ir import QuantParams
 from accel_sim.ir.finite import not_finite
 from accel_sim.numerics.profiles import Profile, get_profile
 from accel_sim.program import Port, Program
@@ -42,11 +40,7 @@ class Samples:
     def place(self, sample: int, memory: Memory) -> None:
         """Write each port's codes of one sample where the program reads them."""
         for port, array in zip(self.ports, self.arrays, strict=True):
-            shape, codes = file_shape(port), memory.port(port.operand)
-            if shape:
-                part = array[sample * shape[0] : (sample + 1) * shape[0]]
-            else:
-                part = array.reshape(-1)[sample : sample + 1].reshape(())
+            codes, part = memory.port(port.operand), _part(port.file_shape, array, sample)
             if not quantize_into(codes, self.profile, port, part):
                 codes[...] = self._codes(port, part)
 
@@ -69,45 +63,49 @@ def check_inputs(program: Program, inputs: Mapping[str, Array]) -> Samples:
     Raises:
         InputError: listing every wrong name, shape, type and value.
     """
-    names = [port.name for port in program.inputs]
-    faults = [
-        Fault(f"input {name!r}", "missing", "every input of the network is given")
-        for name in names
-        if name not in inputs
-    ]
-    faults += [
-        Fault(f"input {name!r}", "given", f"is an input of the network: {', '.join(names)}")
-        for name in inputs
-        if name not in names
-    ]
-    arrays = {name: np.asarray(inputs[name]) for name in names if name in inputs}
-    counts = {}
+    arrays: list[Array] = []
+    counts: dict[str, int] = {}
+    faults: list[Fault] = []
     for port in program.inputs:
-        if port.name in arrays:
-            found, count = _array_faults(port, arrays[port.name])
-            faults += found
-            if count:
-                counts[port.name] = count
-    if len(set(counts.values())) > 1:
-        shown = ", ".join(f"{name} {count}" for name, count in counts.items())
+        if port.name in inputs:
+            array = np.asarray(inputs[port.name])
+            arrays.append(array)
+            counts[port.name] = count = _count(port.file_shape, array.shape)
+            if not count or not port.takes_all or array.dtype != port.element:
+                faults += _array_faults(port, array, count)
+    if not len(arrays) == len(program.inputs) == len(inputs):
+        faults = _name_faults([port.name for port in program.inputs], inputs) + faults
+    held = set(counts.values())
+    if len(held - {0}) > 1:
+        shown = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
         faults.append(Fault("samples", shown, "every input holds equally many"))
     if faults:
         raise InputError(f"inputs of {program.name!r}", faults)
-    count = next(iter(counts.values()), 1)
-    return Samples(program.inputs, tuple(arrays[name] for name in names), get_profile(program.profile), count)
+    return Samples(program.inputs, tuple(arrays), get_profile(program.profile), max(held, default=1))
 
 
-def file_shape(port: Port) -> tuple[int, ...]:
-    """The shape of one sample in the file's layout."""
-    stored = port.operand.shape
-    if not port.file_axes:
-        return stored
-    return tuple(stored[port.file_axes.index(axis)] for axis in range(len(stored)))
+def _name_faults(names: list[str], inputs: Mapping[str, Array]) -> list[Fault]:
+    """What is missing, then what is no input."""
+    missing = [name for name in names if name not in inputs]
+    others = [name for name in inputs if name not in names]
+    rule = f"is an input of the network: {', '.join(names)}"
+    return [Fault(f"input {name!r}", "missing", "every input of the network is given") for name in missing] + [
+        Fault(f"input {name!r}", "given", rule) for name in others
+    ]
+
+
+def _part(shape: tuple[int, ...], array: Array, sample: int) -> Array:
+    """One sample of an array of all samples."""
+    if array.shape == shape:
+        return array
+    if shape:
+        return array[sample * shape[0] : (sample + 1) * shape[0]]
+    return array.reshape(-1)[sample : sample + 1].reshape(())
 
 
 def empty_outputs(ports: tuple[Port, ...], count: int) -> dict[str, Array]:
     """Arrays for all samples of each port, in the file's layout; a scalar gets an axis of samples."""
-    return {port.name: np.zeros(stacked_shape(file_shape(port), count), port.operand.dtype) for port in ports}
+    return {port.name: np.zeros(stacked_shape(port.file_shape, count), port.operand.dtype) for port in ports}
 
 
 def stacked_shape(shape: tuple[int, ...], count: int) -> tuple[int, ...]:
@@ -123,15 +121,12 @@ def place(target: Array, sample: int, part: Array) -> None:
 
 def to_file(port: Port, stored: Array) -> Array:
     """One sample of a port in the file's layout."""
-    return stored.transpose(np.argsort(port.file_axes)) if port.file_axes else stored
+    return stored.transpose(port.stored_axes) if port.file_axes else stored
 
 
-def _array_faults(port: Port, array: Array) -> tuple[list[Fault], int]:
-    """What is wrong with one array, and how many samples it holds (0 where its shape is wrong)."""
-    where = f"input {port.name!r}"
-    count = _count(file_shape(port), array.shape)
-    faults = [] if count else [_shape_fault(where, port, array)]
-    return faults + _value_faults(where, port, array), count
+def _array_faults(port: Port, array: Array, count: int) -> list[Fault]:
+    """What is wrong with an array that holds `count` samples (0 where its shape is wrong)."""
+    return ([] if count else [_shape_fault(port, array)]) + _value_faults(port, array)
 
 
 def _count(shape: tuple[int, ...], given: tuple[int, ...]) -> int:
@@ -143,12 +138,16 @@ def _count(shape: tuple[int, ...], given: tuple[int, ...]) -> int:
     return given[0] // shape[0]
 
 
-def _shape_fault(where: str, port: Port, array: Array) -> Fault:
-    shape = file_shape(port)
+def _where(port: Port) -> str:
+    return f"input {port.name!r}"
+
+
+def _shape_fault(port: Port, array: Array) -> Fault:
+    shape = port.file_shape
     rule = (
         f"has shape {list(shape)}, the first axis times the number of samples" if shape else "is one number per sample"
     )
-    return Fault(where, f"shape {list(array.shape)}", rule, _order_of_axes(shape, array.shape))
+    return Fault(_where(port), f"shape {list(array.shape)}", rule, _order_of_axes(shape, array.shape))
 
 
 def _order_of_axes(wanted: tuple[int, ...], given: tuple[int, ...]) -> str:
@@ -161,33 +160,26 @@ def _order_of_axes(wanted: tuple[int, ...], given: tuple[int, ...]) -> str:
     return ""
 
 
-def _value_faults(where: str, port: Port, array: Array) -> list[Fault]:
-    wanted = port.operand.dtype
+def _value_faults(port: Port, array: Array) -> list[Fault]:
     if array.dtype.kind == _REAL and port.quant is not None:
         if not np.isfinite(array).all():
-            return [Fault(where, not_finite(array, array.dtype), "real numbers are finite")]
+            return [Fault(_where(port), not_finite(array, array.dtype), "real numbers are finite")]
         return []
-    if array.dtype != wanted:
+    if array.dtype != port.element:
         cure = "codes of that type, or real numbers as floats" if port.quant is not None else "integers of that type"
-        return [Fault(where, str(array.dtype), f"has element type {wanted}", f"give {cure}")]
-    return _code_faults(where, port.quant, array)
+        return [Fault(_where(port), str(array.dtype), f"has element type {port.element}", f"give {cure}")]
+    return _code_faults(port, array)
 
 
-@cache
-def _limits(dtype: np.dtype[np.generic]) -> tuple[int, int]:
-    limits = np.iinfo(dtype.name)
-    return int(limits.min), int(limits.max)
-
-
-def _code_faults(where: str, quant: QuantParams | None, array: Array) -> list[Fault]:
-    if quant is None or not array.size:
-        return []
-    lowest, highest = _limits(array.dtype)
-    if quant.low <= lowest and highest <= quant.high:
+def _code_faults(port: Port, array: Array) -> list[Fault]:
+    quant = port.quant
+    if quant is None or port.takes_all or not array.size:
         return []
     low, high = int(array.min()), int(array.max())
     if low < quant.low or high > quant.high:
         return [
-            Fault(where, f"codes {low} to {high}", f"codes of {quant.bits} bits lie in [{quant.low}, {quant.high}]")
+            Fault(
+                _where(port), f"codes {low} to {high}", f"codes of {quant.bits} bits lie in [{quant.low}, {quant.high}]"
+            )
         ]
     return []

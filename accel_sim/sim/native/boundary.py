@@ -38,12 +38,11 @@ def quantize_into(codes: NDArray[Any], profile: Profile, port: Port, part: NDArr
         port: of the program.
         part: one sample in the file's layout.
     """
-    planes = _planes(port, part.shape)
-    pixels = part.size // planes if planes else 0
-    moves = part.dtype == codes.dtype
-    if port.operand.dtype not in CODES or not part.flags.c_contiguous or pixels < tier().lanes:
+    planes, moves = _planes(port, part.shape), part.dtype == codes.dtype
+    if not planes or (moves and planes == 1):
         return False
-    if (moves and planes == 1) or not available():
+    pixels = part.size // planes
+    if port.operand.dtype not in CODES or not part.flags.c_contiguous or pixels < tier().lanes or not available():
         return False
     if moves:
         _function(f"boundary:none:{planes}")(part.ctypes.data, pixels, 0, codes.ctypes.data)
