@@ -4,8 +4,8 @@ import gc
 import sys
 from typing import NoReturn
 
-_COLLECTED_AFTER = 50_000
-"""Objects. Importing makes as many, which stay: looking through them again and again takes a twentieth of a start."""
+_COLLECTED_AFTER = 100_000
+"""Objects. Importing makes three quarters of them, which stay: looking through them takes a twentieth of a start."""
 
 
 def main() -> NoReturn:

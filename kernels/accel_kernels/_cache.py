@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from functools import cache
-from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import llvmlite
@@ -66,11 +66,22 @@ def _remove_unused(root: Path) -> None:
                 shutil.rmtree(path, ignore_errors=True)
 
 
+def _numba_version() -> bytes | str:
+    """What tells one numba from another, without its import, or that of `importlib.metadata`: both are slow."""
+    package = find_spec("numba")
+    try:
+        return Path((package and package.origin) or "").with_name("_version.py").read_bytes()
+    except (OSError, ValueError):
+        from importlib.metadata import version
+
+        return version("numba")
+
+
 def _digest() -> str:
     state = hashlib.sha256()
     package = Path(__file__).parent
     for source in sorted(package.rglob("*.py")):
         state.update(str(source.relative_to(package)).encode() + b"\0" + source.read_bytes() + b"\0")
-    versions = (sys.version, version("numba"), llvmlite.__version__, np.__version__)  # numba is slow to import
+    versions = (sys.version, _numba_version(), llvmlite.__version__, np.__version__)
     state.update(repr((BOUNDS_CHECKED, versions, target(), tier().name)).encode())
     return state.hexdigest()[:20]

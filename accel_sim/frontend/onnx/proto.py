@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 from google.protobuf.message import DecodeError
-from onnx import numpy_helper
 
 from accel_sim.errors import Fault, ModelError, UnsupportedModelError
 from accel_sim.frontend._limits import MAX_FILE_BYTES, fits_memory
 from accel_sim.frontend.onnx.external import ExternalDataFault, read_external
+from accel_sim.frontend.onnx.messages import AttributeProto, ModelProto, TensorProto
 from accel_sim.frontend.onnx.model import ELEMENTS, Array, Attribute, RawModel, RawNode, RawValue
 from accel_sim.frontend.onnx.ordering import in_order
 from accel_sim.frontend.onnx.stand_ins import inputs_that_are_weights, stand_in
@@ -50,7 +49,7 @@ def read_model(
             subject, [Fault("file", f"{len(data)} bytes", f"a model file has at most {MAX_FILE_BYTES} bytes")]
         )
     try:
-        proto = onnx.ModelProto.FromString(data)
+        proto = ModelProto.FromString(data)
         return _Reader(proto, name, directory, with_weights=with_weights, missing=missing).read()
     except (DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ModelError(subject, [Fault("file", f"{len(data)} bytes", _DAMAGED)]) from error
@@ -146,12 +145,12 @@ class _Reader:
                 Fault(where, str(list(shape)), "a shape has at most 8 axes, none negative, and fits memory")
             )
             return None
-        if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
+        if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
             return self._external(tensor, where, dtype, shape)
         if self.missing is not None and 0 not in shape and not _has_data(tensor):
             return self._stand_in(tensor.name, dtype, shape)
         try:
-            return np.ascontiguousarray(numpy_helper.to_array(tensor), dtype).reshape(shape)
+            return _contents(tensor, dtype).reshape(shape)
         except (ValueError, TypeError, OverflowError, NotImplementedError) as error:
             self.faults.append(
                 Fault(where, f"{dtype}{list(shape)}", "the stored bytes match type and shape", str(error)[:120])
@@ -190,7 +189,7 @@ class _Reader:
             yield RawNode(name, op_type, tuple(node.input), tuple(node.output), attributes, self.version)
 
     def _attribute(self, attribute: Any, where: str) -> Attribute:
-        kinds = onnx.AttributeProto
+        kinds = AttributeProto
         if attribute.type == kinds.INT:
             return int(attribute.i)
         if attribute.type == kinds.FLOAT:
@@ -238,6 +237,15 @@ class _Reader:
             self.faults.append(Fault("outputs", name, "an output is listed once"))
 
 
+def _contents(tensor: Any, dtype: np.dtype[Any]) -> Array:
+    """The elements of a TensorProto, one after the other or in its shape."""
+    if tensor.HasField("raw_data") and not tensor.HasField("segment"):
+        return np.frombuffer(tensor.raw_data, dtype.newbyteorder("<")).astype(dtype, copy=False)
+    from onnx import numpy_helper  # knows where elements of each type are kept, and is slow to import
+
+    return np.ascontiguousarray(numpy_helper.to_array(tensor), dtype)
+
+
 def _has_data(tensor: Any) -> bool:
     fields = ("float_data", "int32_data", "int64_data", "double_data", "uint64_data")
     return bool(tensor.raw_data) or any(len(getattr(tensor, name)) for name in fields)
@@ -249,6 +257,6 @@ def _domain(domain: str) -> str:
 
 def _kind(data_type: int) -> str:
     try:
-        return str(onnx.TensorProto.DataType.Name(data_type))
+        return str(TensorProto.DataType.Name(data_type))
     except ValueError:
         return f"element type {data_type}"
