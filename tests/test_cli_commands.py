@@ -1,12 +1,15 @@
 """The commands as a person meets them: what they print, write and return."""
 
 import json
+from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 
 import accel_sim
 from accel_sim import demo_data
+from accel_sim.cli import application as application_module
 from accel_sim.cli import run as run_cli
 from accel_sim.cli.overflow import parse_accumulators
 from accel_sim.errors import InputError
@@ -283,10 +286,18 @@ def test_hw_lists_presets_and_prints_one_as_a_file(capsys):
 
 @pytest.mark.parametrize(
     "command",
-    ["", "run", "compare", "overflow", "inspect", "quantize", "vectors", "hw", "demo"],
+    ["", "run", "compare", "overflow", "inspect", "quantize", "vectors", "hw", "demo", "debug"],
     ids=lambda c: c or "accel-sim",
 )
 def test_help(capsys, command):
     code, out, err = invoke(capsys, *([command] if command else []), "--help")
     assert (code, err) == (0, "")
     assert out.startswith(f"Usage: accel-sim {command}".rstrip())
+
+
+def test_the_help_page_has_a_line_for_each_command(capsys):
+    listed = [line.split()[0] for line in invoke(capsys, "--help")[1].partition("Commands:\n")[2].splitlines()]
+    modules = Path(application_module.__file__).parent.glob("*.py")
+    assert sorted(listed) == sorted(m.stem for m in modules if f"def {m.stem}_command(" in m.read_text())
+    context = click.Context(application_module.application)
+    assert all(application_module.application.get_command(context, name).name == name for name in listed)

@@ -31,6 +31,12 @@ def test_the_package_alone_imports_nothing() -> None:
     assert not {"numpy", "onnx", "numba", "llvmlite", "rich", "click"} & _imported("import accel_sim")
 
 
+def test_the_help_page_imports_no_command() -> None:
+    names = _imported("from accel_sim.cli import run; assert run(['--help']) == 0")
+    assert "click" in names
+    assert "numpy" not in names
+
+
 def test_a_file_is_read_without_package_onnx(model: str) -> None:
     names = _imported(f"import accel_sim; accel_sim.load({model!r})")
     assert "numpy" in names
