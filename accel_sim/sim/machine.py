@@ -32,7 +32,8 @@ class _Job:
         observers: Iterable[Observer] = (),
     ) -> None:
         self.program, self.samples = program, check_inputs(program, inputs)
-        self.keeper = Keeper(program, keep, self.samples.count)
+        names = tuple(keep)
+        self.keeper = Keeper(program, names, self.samples.count) if names else None
         self.observers = tuple(observers)
         self.outputs = empty_outputs(program.outputs, self.samples.count)
 
@@ -40,18 +41,24 @@ class _Job:
         """Everything for one sample, in a worker's memory."""
         memory = worker.memory
         self.samples.place(sample, memory)
-        if self.observers or self.keeper.tensors:
-            self.keeper.after(-1, sample, memory)
-            for index in range(len(self.program.commands)):
-                worker.execute(index, index + 1)
-                self.keeper.after(index, sample, memory)
-                if self.observers:
-                    self._notify(index, sample, worker)
+        if self.observers or self.keeper:
+            self._watched(sample, worker)
         else:
             worker.execute(0, len(self.program.commands))
         for port in self.program.outputs:
             place(self.outputs[port.name], sample, to_file(port, memory.port(port.operand)))
         worker.tally(sample)
+
+    def _watched(self, sample: int, worker: Worker) -> None:
+        """Command by command, for those who look at each."""
+        if self.keeper:
+            self.keeper.after(-1, sample, worker.memory)
+        for index in range(len(self.program.commands)):
+            worker.execute(index, index + 1)
+            if self.keeper:
+                self.keeper.after(index, sample, worker.memory)
+            if self.observers:
+                self._notify(index, sample, worker)
 
     def _notify(self, index: int, sample: int, worker: Worker) -> None:
         command = self.program.commands[index]
@@ -154,7 +161,7 @@ class Machine:
             samples=job.samples.count,
             level=level,
             cycles=sum(t.cycles for t in timings) if timed else None,
-            tensors=job.keeper.tensors,
+            tensors=job.keeper.tensors if job.keeper else {},
         )
 
     def _layers(

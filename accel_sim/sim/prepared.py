@@ -159,7 +159,8 @@ class Worker:
         """Make all records empty."""
         for record in self._watching:
             reset_record(record)
-        self.firsts.update(dict.fromkeys(self.firsts))
+        if self.firsts:
+            self.firsts.update(dict.fromkeys(self.firsts))
         if self.runner is not None:
             self.runner.reset()
 

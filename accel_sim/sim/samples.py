@@ -26,31 +26,34 @@ class Samples:
     """The checked inputs of a run.
 
     Attributes:
-        ports: the program's inputs.
-        arrays: one for each port, in the file's layout, all samples.
-        profile: its `boundary` rule quantizes floats.
+        program: whose inputs they are; the `boundary` rule of its profile quantizes floats.
+        arrays: one for each input, in the file's layout, all samples.
         count: the number of samples.
     """
 
-    ports: tuple[Port, ...]
+    program: Program
     arrays: tuple[Array, ...]
-    profile: Profile
     count: int
 
     def place(self, sample: int, memory: Memory) -> None:
         """Write each port's codes of one sample where the program reads them."""
-        for port, array in zip(self.ports, self.arrays, strict=True):
+        for port, array in zip(self.program.inputs, self.arrays, strict=True):
             codes, part = memory.port(port.operand), _part(port.file_shape, array, sample)
-            if not quantize_into(codes, self.profile, port, part):
-                codes[...] = self._codes(port, part)
+            if part.dtype == codes.dtype and not port.file_axes:
+                codes[...] = part
+                continue
+            profile = get_profile(self.program.profile)
+            if not quantize_into(codes, profile, port, part):
+                codes[...] = _codes(profile, port, part)
 
-    def _codes(self, port: Port, part: Array) -> Array:
-        stored = part.transpose(port.file_axes) if port.file_axes else part
-        if port.quant is None or stored.dtype.kind != _REAL:
-            return stored
-        kind: type[np.floating] = np.float32 if stored.dtype == np.float32 else np.float64
-        real: NDArray[np.floating] = stored.astype(kind, copy=False)
-        return quantize_real(self.profile, real, port.quant)
+
+def _codes(profile: Profile, port: Port, part: Array) -> Array:
+    stored = part.transpose(port.file_axes) if port.file_axes else part
+    if port.quant is None or stored.dtype.kind != _REAL:
+        return stored
+    kind: type[np.floating] = np.float32 if stored.dtype == np.float32 else np.float64
+    real: NDArray[np.floating] = stored.astype(kind, copy=False)
+    return quantize_real(profile, real, port.quant)
 
 
 def check_inputs(program: Program, inputs: Mapping[str, Array]) -> Samples:
@@ -66,6 +69,7 @@ def check_inputs(program: Program, inputs: Mapping[str, Array]) -> Samples:
     arrays: list[Array] = []
     counts: dict[str, int] = {}
     faults: list[Fault] = []
+    count = 1
     for port in program.inputs:
         if port.name in inputs:
             array = np.asarray(inputs[port.name])
@@ -75,13 +79,12 @@ def check_inputs(program: Program, inputs: Mapping[str, Array]) -> Samples:
                 faults += _array_faults(port, array, count)
     if not len(arrays) == len(program.inputs) == len(inputs):
         faults = _name_faults([port.name for port in program.inputs], inputs) + faults
-    held = set(counts.values())
-    if len(held - {0}) > 1:
+    if len(counts) > 1 and len({count for count in counts.values() if count}) > 1:
         shown = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
         faults.append(Fault("samples", shown, "every input holds equally many"))
     if faults:
         raise InputError(f"inputs of {program.name!r}", faults)
-    return Samples(program.inputs, tuple(arrays), get_profile(program.profile), max(held, default=1))
+    return Samples(program, tuple(arrays), count)
 
 
 def _name_faults(names: list[str], inputs: Mapping[str, Array]) -> list[Fault]:
