@@ -14,6 +14,7 @@ from accel_sim.sim.result import Level
 Hardware = AcceleratorConfig | str | os.PathLike[str]
 DEFAULT_ACCUMULATORS = (16, 20, 24, 32)
 """Widths that an overflow analysis judges, in bits."""
+_LEVELS = {level.value: level for level in Level}
 
 
 def check_graph(graph: object) -> None:
@@ -54,8 +55,6 @@ def resolve_level(level: str | Level) -> Level:
     """A level as it is, or by name."""
     if isinstance(level, Level):
         return level
-    try:
-        return Level(level)
-    except ValueError:
-        names = ", ".join(known.value for known in Level)
-        raise InputError("level", [Fault("level", repr(level), f"is one of {names}")]) from None
+    if isinstance(level, str) and level in _LEVELS:
+        return _LEVELS[level]
+    raise InputError("level", [Fault("level", repr(level), f"is one of {', '.join(_LEVELS)}")])

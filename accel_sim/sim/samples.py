@@ -118,8 +118,7 @@ def stacked_shape(shape: tuple[int, ...], count: int) -> tuple[int, ...]:
 
 def place(target: Array, sample: int, part: Array) -> None:
     """Write one sample into an array of all samples."""
-    size = len(part) if part.ndim else 1
-    target[sample * size : (sample + 1) * size] = part
+    _part(part.shape, target, sample)[...] = part
 
 
 def to_file(port: Port, stored: Array) -> Array:
