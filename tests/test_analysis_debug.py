@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from float_graphs import FloatGraph
-from test_ptq_pipeline import data, inverted_residual
+from ptq_networks import data, inverted_residual
 
 from accel_sim import demo_data
 from accel_sim.analysis.debug.flow import debug

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from float_graphs import FloatGraph
-from test_ptq_pipeline import data, inverted_residual
+from ptq_networks import data, inverted_residual
 
 from accel_sim.errors import QuantizationError
 from accel_sim.ir import Add, Graph

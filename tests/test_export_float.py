@@ -7,11 +7,11 @@ import onnx
 import onnxruntime
 import pytest
 from float_graphs import FloatGraph
+from ptq_networks import data as pictures
+from ptq_networks import inverted_residual
 from quantizable_graphs import CASES, calibration_for
-from test_export import assert_runtime_agrees, initializers, samples
-from test_export import run as run_session
-from test_ptq_pipeline import data as pictures
-from test_ptq_pipeline import inverted_residual
+from runtime_sessions import assert_runtime_agrees, initializers, samples
+from runtime_sessions import run as run_session
 
 from accel_sim import api
 from accel_sim.errors import InputError, UnsupportedModelError

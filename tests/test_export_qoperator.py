@@ -7,11 +7,11 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from ptq_networks import data as pictures
+from ptq_networks import inverted_residual
 from quantizable_graphs import CASES, calibration_for
-from test_export import codes, golden, initializers, samples
-from test_export import run as run_session
-from test_ptq_pipeline import data as pictures
-from test_ptq_pipeline import inverted_residual
+from runtime_sessions import codes, golden, initializers, samples
+from runtime_sessions import run as run_session
 
 import accel_sim
 from accel_sim import demo_data

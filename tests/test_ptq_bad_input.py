@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from float_graphs import FloatGraph
-from test_ptq_pipeline import data, inverted_residual
+from ptq_networks import data, inverted_residual
 
 import accel_sim
 from accel_sim import demo_data

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from test_export import codes, golden, session
-from test_export import run as run_session
-from test_ptq_pipeline import data, inverted_residual
+from ptq_networks import data, inverted_residual
+from runtime_sessions import codes, golden, session
+from runtime_sessions import run as run_session
 
 import accel_sim
 from accel_sim import demo_data
