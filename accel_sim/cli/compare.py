@@ -22,7 +22,7 @@ from accel_sim.cli.progress import stage
 from accel_sim.errors import Fault, InputError
 
 
-@click.command("compare", short_help="Integer machine against float fake-quant: where and why.")
+@click.command("compare")
 @model_argument
 @input_options
 @machine_options

@@ -14,7 +14,7 @@ from accel_sim.cli.progress import stage
 from accel_sim.errors import Fault, InputError
 
 
-@click.command("debug", short_help="Which quantizer costs accuracy, and what cures it.")
+@click.command("debug")
 @click.argument("model", metavar="FLOAT.onnx")
 @click.option("--calibration", required=True, metavar="X.npz|FOLDER", help="Real inputs, float32, for quantization.")
 @click.option(

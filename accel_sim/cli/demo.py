@@ -21,7 +21,7 @@ from accel_sim.sim.result import Level
 _PROFILE = "tflite"  # what microcontrollers and most NPUs compute
 
 
-@click.command("demo", short_help="Quantize a bundled network, run 360 digits, judge the result.")
+@click.command("demo")
 @hardware_options
 @threads_option
 @json_option

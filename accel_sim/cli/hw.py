@@ -8,7 +8,7 @@ from accel_sim.cli.output import show, write_json
 from accel_sim.hardware import load_hardware, preset_names, to_toml
 
 
-@click.command("hw", short_help="List the accelerators, or print one as TOML.")
+@click.command("hw")
 @click.argument("preset", metavar="[PRESET|FILE.toml]", required=False)
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one key, e.g. grid.rows=128. Repeatable."

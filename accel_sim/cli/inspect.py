@@ -10,7 +10,7 @@ from accel_sim.cli.output import publish
 from accel_sim.cli.progress import stage
 
 
-@click.command("inspect", short_help="Operators, shapes, grids of MODEL, and what it cannot run.")
+@click.command("inspect")
 @model_argument
 @machine_options
 @json_option

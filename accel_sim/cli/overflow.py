@@ -65,7 +65,7 @@ def parse_accumulators(specs: tuple[str, ...], rows: int = DEFAULT_ROWS) -> tupl
     return tuple(wanted)
 
 
-@click.command("overflow", short_help="Which accumulators can overflow, and what it costs.")
+@click.command("overflow")
 @model_argument
 @input_options
 @machine_options

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _DEFAULT_RECIPE = "standard"
 
 
-@click.command("quantize", short_help="Quantize a float network after training.")
+@click.command("quantize")
 @click.argument("model", metavar="FLOAT.onnx")
 @click.option(
     "--calibration",

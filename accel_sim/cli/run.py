@@ -28,7 +28,7 @@ from accel_sim.report.run_report import RunReport
 from accel_sim.sim.result import Level
 
 
-@click.command("run", short_help="Run MODEL: exact codes, cycles, stalls, energy.")
+@click.command("run")
 @model_argument
 @input_options
 @machine_options

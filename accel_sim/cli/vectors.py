@@ -16,7 +16,7 @@ from accel_sim.cli.output import show
 from accel_sim.cli.progress import stage
 
 
-@click.command("vectors", short_help="Write golden vectors of one layer, for RTL test benches.")
+@click.command("vectors")
 @model_argument
 @click.option(
     "--layer",
