@@ -88,11 +88,11 @@ class ConvolutionJob:
         found = line_epilogue(command.output, command.output_to.dtype, *self._span(), rows)
         return self.packed_plainly() if found is None else replace(self, epilogue=found)
 
-    def packed_plainly(self, held: int = 1) -> "ConvolutionJob":
+    def packed_plainly(self, reach: int = 0) -> "ConvolutionJob":
         """The same, with one that computes the recipe itself: of a kind that all layers of a network usually share.
 
         Args:
-            held: bits of accumulators that may hold anything; else only what they begin with and all products add.
+            reach: up to which magnitude accumulators may hold anything, besides what they begin with and products add.
         """
         command = self.command
         if command.output is None or self.size > 1:
@@ -100,7 +100,7 @@ class ConvolutionJob:
         most_code = max(map(abs, code_span(command.input.dtype, command.input_zero_point)))
         most_weight = max(-int(self.weights.min()), int(self.weights.max()))
         bound = prod(self.weights.shape[1:]) * most_code * most_weight + int(np.abs(self.bias).max())
-        found = pack_epilogue(command.output, command.output_to.dtype, max(bound, 1 << (held - 1)))
+        found = pack_epilogue(command.output, command.output_to.dtype, max(bound, reach))
         return self if found is None else replace(self, epilogue=found)
 
     def _span(self) -> tuple[Int64s, Int64s]:

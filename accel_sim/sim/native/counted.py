@@ -64,7 +64,7 @@ def counted_convolution(job: ConvolutionJob, engine: StructureEngine) -> NativeS
     fitting = min(_PANEL_BYTES // stride, _LIST_BYTES // (8 * entries * _passes(reduction)))
     rows = min(max(fitting // _ROWS, 1) * _ROWS, prod(command.output_to.shape[:3]))
     policy, bits = _policy(job, engine), engine.structure.final.bits
-    packed, safe, job = _Packed(job, policy, bits, columns), _safe_norms(job, bits), job.packed_plainly(bits)
+    packed, safe, job = _Packed(job, policy, bits, columns), _safe_norms(job, bits), job.packed_plainly(1 << (bits - 1))
     table = job.table(job.folded_bias(flipped=True), columns)
     places, scratch = _layout(0 if direct else rows * stride + _SLACK, rows, reduction, entries)
     shift, _ = _shifts(policy, bits)

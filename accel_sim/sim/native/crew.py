@@ -17,10 +17,7 @@ _RUN = Box.JOB // 8 + JOB - 1
 
 
 class Crew:
-    """Some threads that wait for jobs.
-
-    Whoever offers a job withdraws it when it has become useless: so it costs little to ask for help, and nothing where
-    the system has no time for helpers.
+    """As `accel_sim.sim.helpers.Helpers`, for the jobs of native code.
 
     Args:
         count: of the threads.

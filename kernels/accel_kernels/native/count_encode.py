@@ -26,12 +26,12 @@ class _Encode:
     ARGUMENTS = 8
 
     def __init__(self, kind: str, bits: int) -> None:
-        self._ending = ending(kind, _VECTORS, bits, SUM_BYTES)
+        self._ending = ending(kind, _VECTORS, bits)
 
     def emit(self, e: Emitter, arguments: Sequence[Value]) -> None:
         sums, rows, table, stride, first, out, out_bytes, valid = arguments
         parameters = self._ending.load(e, table, stride, first)
-        self._ending.finish(e, sums, rows, parameters, out, out_bytes, valid)
+        self._ending.finish(e, sums, rows, parameters, out, out_bytes, valid, SUM_BYTES)
 
 
 def encode_sums(kind: str, bits: int) -> Callable[..., None]:

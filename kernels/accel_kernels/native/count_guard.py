@@ -25,8 +25,8 @@ from accel_kernels.native.tier import tier
 LANES = tier().lanes
 _WIDE = vector(I32, LANES)
 _BYTES, _COLUMNS, _CODES = 4 * LANES, WIDE * LANES, 2 * LANES
-_MOST_DOUBTED = 32
-"""Nothing is looked at more closely where more than one output in so many is not safe."""
+_FEW_OF = 32
+"""Outputs are looked at more closely where at most one in so many is not safe."""
 
 
 def _norm(e: Emitter, arguments: Sequence[Value]) -> None:
@@ -84,7 +84,7 @@ def guard_outputs(scan: Callable[..., Int64]) -> Callable[..., Int64]:
         for m in range(rows):
             _compare_row(scratch + place(block, Count.WHOLE_NORMS) + 4 * m, safe, flags + m * FLAG_BYTES)
         found = _flags_of(flags, rows)
-        if found > 0 and place(block, Count.ZERO) == 0 and found * _MOST_DOUBTED <= existing * rows:
+        if found > 0 and place(block, Count.ZERO) == 0 and found * _FEW_OF <= existing * rows:
             scan(block, a, group * columns + n, rows, scratch)
             found = _flags_of(flags, rows)
         return found == 0

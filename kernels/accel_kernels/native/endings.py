@@ -18,7 +18,15 @@ class Ending(Protocol):
         """The parameters of the columns `first` and on; `stride` is the bytes of a row of the table."""
 
     def finish(
-        self, e: Emitter, held: Value, rows: Value, parameters: Any, out: Value, out_bytes: Value, valid: Value
+        self,
+        e: Emitter,
+        held: Value,
+        rows: Value,
+        parameters: Any,
+        out: Value,
+        out_bytes: Value,
+        valid: Value,
+        row_bytes: int | None = None,
     ) -> None:
         """Requantize and store.
 
@@ -30,6 +38,7 @@ class Ending(Protocol):
             out: where the first row goes.
             out_bytes: between rows.
             valid: columns that exist.
+            row_bytes: between rows of accumulators; by default they are whole vectors one after the other.
         """
 
     def finish_sums(
@@ -41,8 +50,8 @@ class Ending(Protocol):
 class _PlainEnding(HeldEnding):
     """Each vector by itself, by an epilogue."""
 
-    def __init__(self, kind: str, vectors: int, bits: int, row_bytes: int | None) -> None:
-        super().__init__(vectors, row_bytes)
+    def __init__(self, kind: str, vectors: int, bits: int) -> None:
+        super().__init__(vectors)
         self._epilogue, self._bits, self._lanes = EPILOGUES[kind], bits, tier().lanes
 
     def load(self, e: Emitter, table: Value, stride: Value, first: Value) -> Any:
@@ -53,13 +62,22 @@ class _PlainEnding(HeldEnding):
         ]
 
     def finish(
-        self, e: Emitter, held: Value, rows: Value, parameters: Any, out: Value, out_bytes: Value, valid: Value
+        self,
+        e: Emitter,
+        held: Value,
+        rows: Value,
+        parameters: Any,
+        out: Value,
+        out_bytes: Value,
+        valid: Value,
+        row_bytes: int | None = None,
     ) -> None:
         """See `Ending`."""
         width, kind = 4 * self._lanes, vector(I32, self._lanes)
+        between = row_bytes or width * self._vectors
 
         def finish_row(row: Value, *, whole: bool) -> list[Value]:
-            place, target = e.add(held, e.multiply(row, self._row_bytes)), e.add(out, e.multiply(out_bytes, row))
+            place, target = e.add(held, e.multiply(row, between)), e.add(out, e.multiply(out_bytes, row))
             for j, columns in enumerate(parameters):
                 sums = e.load(e.add(place, j * width), kind, width)
                 codes = narrow(e, self._epilogue.apply(e, sums, columns), self._bits)
@@ -78,10 +96,8 @@ class _PlainEnding(HeldEnding):
                 e.loop(rows, [], lambda row, carried: finish_row(row, whole=False))
 
 
-def ending(kind: str, vectors: int, bits: int, row_bytes: int | None = None) -> Ending:
-    """The ending of a kind of epilogue, for rows of so many vectors; `row_bytes` as of `HeldEnding`."""
+def ending(kind: str, vectors: int, bits: int) -> Ending:
+    """The ending of a kind of epilogue, for rows of so many vectors."""
     if kind.startswith(("line_", "bent_")):
         return LineEnding(kind, vectors)
-    if kind.startswith("packed_"):
-        return PackedEnding(kind, vectors, row_bytes)
-    return _PlainEnding(kind, vectors, bits, row_bytes)
+    return PackedEnding(kind, vectors) if kind.startswith("packed_") else _PlainEnding(kind, vectors, bits)

@@ -15,15 +15,22 @@ class HeldEnding(ABC):
 
     Args:
         vectors: of columns in each row.
-        row_bytes: between rows in memory, where these are not whole vectors one after the other.
     """
 
-    def __init__(self, vectors: int, row_bytes: int | None = None) -> None:
-        self._vectors, self._row_bytes = vectors, row_bytes or 4 * tier().lanes * vectors
+    def __init__(self, vectors: int) -> None:
+        self._vectors = vectors
 
     @abstractmethod
     def finish(
-        self, e: Emitter, held: Value, rows: Value, parameters: Any, out: Value, out_bytes: Value, valid: Value
+        self,
+        e: Emitter,
+        held: Value,
+        rows: Value,
+        parameters: Any,
+        out: Value,
+        out_bytes: Value,
+        valid: Value,
+        row_bytes: int | None = None,
     ) -> None:
         """See `endings.Ending`."""
 

@@ -56,14 +56,23 @@ class LineEnding:
         return found
 
     def finish(
-        self, e: Emitter, held: Value, rows: Value, parameters: Any, out: Value, out_bytes: Value, valid: Value
+        self,
+        e: Emitter,
+        held: Value,
+        rows: Value,
+        parameters: Any,
+        out: Value,
+        out_bytes: Value,
+        valid: Value,
+        row_bytes: int | None = None,
     ) -> None:
         """Some rows at once, and what is left row by row."""
-        width, kind = _BYTES * self._vectors, vector(I32, _LANES)
+        between, kind = row_bytes or _BYTES * self._vectors, vector(I32, _LANES)
 
         def some(row: Value, count: int) -> list[Value]:
-            place = e.add(held, e.multiply(row, width))
-            sums = [e.load(e.add(place, _BYTES * i), kind, _BYTES) for i in range(count * self._vectors)]
+            place = e.add(held, e.multiply(row, between))
+            offsets = [between * i + _BYTES * j for i in range(count) for j in range(self._vectors)]
+            sums = [e.load(e.add(place, offset), kind, _BYTES) for offset in offsets]
             self.finish_sums(e, sums, parameters, e.add(out, e.multiply(out_bytes, row)), out_bytes, valid)
             return []
 

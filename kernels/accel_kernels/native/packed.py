@@ -43,11 +43,10 @@ class PackedEnding(HeldEnding):
     Args:
         kind: "packed_float32_u8", and so on: the last part is the type of the codes.
         vectors: of columns in each row.
-        row_bytes: as of `HeldEnding`.
     """
 
-    def __init__(self, kind: str, vectors: int, row_bytes: int | None = None) -> None:
-        super().__init__(vectors, row_bytes)
+    def __init__(self, kind: str, vectors: int) -> None:
+        super().__init__(vectors)
         self._kind, codes = kind.rsplit("_", 1)
         self._signed = codes == "s8"
         self._limits = (-128, 127) if self._signed else (0, 255)
@@ -68,10 +67,18 @@ class PackedEnding(HeldEnding):
         return found
 
     def finish(
-        self, e: Emitter, held: Value, rows: Value, parameters: Any, out: Value, out_bytes: Value, valid: Value
+        self,
+        e: Emitter,
+        held: Value,
+        rows: Value,
+        parameters: Any,
+        out: Value,
+        out_bytes: Value,
+        valid: Value,
+        row_bytes: int | None = None,
     ) -> None:
         """Group after group of rows; the last one begins where it ends with the last row, if there are enough."""
-        b = e.builder
+        b, between = e.builder, row_bytes or _BYTES * self._vectors
         several = b.icmp_signed(">=", rows, e.number(self._rows))
         last = b.select(several, e.add(rows, -self._rows), e.number(0))
         groups = b.sdiv(e.add(rows, self._rows - 1), e.number(self._rows))
@@ -79,8 +86,8 @@ class PackedEnding(HeldEnding):
         def group(index: Value, *, quick: bool) -> list[Value]:
             row = e.multiply(index, self._rows)
             row = b.select(b.icmp_signed("<", row, last), row, last)
-            place = e.add(held, e.multiply(row, self._row_bytes))
-            offsets = [i // self._vectors * self._row_bytes + i % self._vectors * _BYTES for i in range(_GROUP)]
+            place = e.add(held, e.multiply(row, between))
+            offsets = [i // self._vectors * between + i % self._vectors * _BYTES for i in range(_GROUP)]
             scaled = [
                 self._scaled(e, e.add(place, offset), parameters[i % self._vectors], rectified=quick)
                 for i, offset in enumerate(offsets)
