@@ -98,7 +98,7 @@ def _shift(together: int) -> Any:
 
     @v.intrinsic
     def shift(typingctx: Any, chain: Any, loads: Any, offset: Any, arriving: Any, cycle: Any, column: Any) -> Any:
-        """Columns column to column + WIDTH - 1 of `step_down.shift_loads`, for int16 chains."""
+        """Columns column to column + WIDTH - 1 of `step_loads.shift_loads`, for int16 chains."""
         int64 = types.int64
         signature = types.void(chain, loads, int64, arriving, int64, int64)
 

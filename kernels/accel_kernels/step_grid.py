@@ -8,7 +8,7 @@ elements before the window and comes into it i cycles later. When the window rea
 row's contents right by a span. Values that move down one register per cycle lie in the rows of a tall array in the
 same manner.
 
-`progress` (int64) is the sequencer's state between calls; its fields are TIME to SINGLE.
+`progress` (int64) is the sequencer's state between calls; its fields are TIME to APART.
 """
 
 from typing import NamedTuple
