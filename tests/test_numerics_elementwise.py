@@ -117,3 +117,11 @@ def test_sixteen_bit_sums_keep_fifteen_fraction_bits():
     recipe = derive_elementwise(TFLITE, BinaryKind.ADD, q, q, q)
     assert recipe.left_shift == 15
     assert recipe.apply(20_000, -30_000) == -10_000
+
+
+@pytest.mark.parametrize("kind", [BinaryKind.ADD, BinaryKind.SUBTRACT])
+def test_a_sum_whose_last_multiplier_is_not_below_1_is_refused_as_tflite_does(kind):
+    q = QuantParams.per_tensor(1.0)
+    derive_elementwise(TFLITE, kind, q, q, QuantParams.per_tensor(2.0**-18))
+    with pytest.raises(UnsupportedByProfileError, match="below 1"):
+        derive_elementwise(TFLITE, kind, q, q, QuantParams.per_tensor(2.0**-19))

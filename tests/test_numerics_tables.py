@@ -171,6 +171,21 @@ def test_what_is_no_table_is_refused():
         derive_table(TFLITE, HardSwish(), QuantParams.per_tensor(1.0), QuantParams.per_tensor(2.0**-9))
 
 
+def test_scales_at_which_tflites_kernels_are_undefined_are_refused():
+    unit, wide = QuantParams.per_tensor(1.0), QuantParams.per_tensor(2.0**-15, bits=16)
+    for op, defined, undefined, y, rule in (
+        (HardSwish(), 2.0**-9, 2.0**-10, unit, "at least 1/512"),
+        (Logistic(), 2.0**17, 2.0**18, wide, "int32 multiplier"),
+        (Tanh(), 2.0**17, 2.0**18, wide, "int32 multiplier"),
+    ):
+        q = QuantParams.per_tensor(defined, bits=y.bits)
+        derive_table(TFLITE, op, q, y)
+        with pytest.raises(UnsupportedByProfileError, match=rule):
+            derive_table(TFLITE, op, QuantParams.per_tensor(undefined, bits=y.bits), y)
+    with pytest.raises(UnsupportedByProfileError, match="below 2\\^31 steps"):
+        derive_table(TFLITE, Clip(RELU6), unit, QuantParams.per_tensor(2.0**-29))
+
+
 @pytest.mark.parametrize(("operator", "function"), [("Tanh", rational_tanh), ("Sigmoid", rational_logistic)])
 def test_functions_of_float32_are_onnx_runtimes_to_the_last_bit(operator, function):
     runtime, onnx = pytest.importorskip("onnxruntime"), pytest.importorskip("onnx")

@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 
 from accel_sim.ir import Activation, QuantParams
 from accel_sim.numerics.floats import round_half_away
-from accel_sim.numerics.profiles import Arithmetic, Profile
+from accel_sim.numerics.profiles import Arithmetic, Profile, refuse
 
 _HALF_AWAY = {Arithmetic.FIXED_DOUBLE, Arithmetic.FIXED_SINGLE, Arithmetic.TOSA, Arithmetic.FLOAT64}
+_TFLITE = {Arithmetic.FIXED_DOUBLE, Arithmetic.FIXED_SINGLE}
+_MOST_STEPS = 1 << 31
 
 
 def quantize_real(profile: Profile, values: NDArray[np.floating], q: QuantParams) -> NDArray[np.int64]:
@@ -51,6 +53,10 @@ def activation_bounds(
 
     TFLite: q(v) = zp + round_half_away(f32(v / s)) (CalculateActivationRangeQuantized); the other profiles as they
     quantize at the boundary. Bounds are limited to the grid, so low <= high.
+
+    Raises:
+        UnsupportedByProfileError: a bound of 2^31 steps and more, which TFLite refuses behind an operator and converts
+            to an undefined int32 in RELU6 and RELU_N1_TO_1.
     """
     highs = activation.high if isinstance(activation.high, tuple) else (activation.high,)
     low = _bound(profile, activation.low, q)
@@ -60,6 +66,8 @@ def activation_bounds(
 def _bound(profile: Profile, value: float, q: QuantParams) -> int:
     if math.isinf(value):
         return q.low if value < 0 else q.high
+    if profile.boundary in _TFLITE and abs(value) / q.scale[0] >= _MOST_STEPS:
+        raise refuse(profile, "activation bound", f"{value:g} at scale {q.scale[0]:g}", "is below 2^31 steps")
     return pad_code(profile, value, q)
 
 

@@ -91,7 +91,8 @@ def _fixed_point_sum(
     """TFLite add.cc: the common scale is 2 * max(s_a, s_b), operands keep 20 (8-bit) or 15 (16-bit) fraction bits.
 
     TFLite rounds the common scale, and its product with the output's, to float32; TOSA's lowering works in double and
-    gives the fraction bits to the operands' RESCALE.
+    gives the fraction bits to the operands' RESCALE. TFLite checks that the last multiplier is below 1, or shifts by a
+    negative number.
     """
     rule, is_tosa = profile.elementwise, profile.elementwise is Arithmetic.TOSA
     fraction_bits = 20 if max(a.bits, b.bits, y.bits) <= 8 else 15
@@ -102,7 +103,10 @@ def _fixed_point_sum(
     gain = 2.0**fraction_bits if is_tosa else 1.0
     pairs = [fixed_point_multiplier(profile, rule, q.scale[0] / common * gain) for q in (a, b)]
     low, high = activation_bounds(profile, activation, y)
-    scale = (common / scaled_output,)
+    scale = common / scaled_output
+    output = fixed_point_requantization(profile, rule, (scale,), y.zero_point[0], low, high)
+    if not is_tosa and output.shift[0] > 0:
+        raise refuse(profile, f"{kind.value} scale ratio", repr(scale), "is below 1")
     return FixedPointSum(
         0 if is_tosa else fraction_bits,
         a.zero_point[0],
@@ -111,7 +115,7 @@ def _fixed_point_sum(
         *pairs[1],
         kind is BinaryKind.SUBTRACT,
         fixed_point_rounding(profile, rule),
-        fixed_point_requantization(profile, rule, scale, y.zero_point[0], low, high),
+        output,
     )
 
 

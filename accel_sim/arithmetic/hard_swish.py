@@ -16,6 +16,7 @@ from accel_sim.numerics.multipliers import quantize_multiplier
 from accel_sim.numerics.profiles import Profile, refuse
 
 _F = np.float32
+_LONGEST_SHIFT = 15  # of a 16-bit number
 
 
 def hard_swish(profile: Profile, x: QuantParams, y: QuantParams) -> NDArray[np.int64]:
@@ -25,13 +26,16 @@ def hard_swish(profile: Profile, x: QuantParams, y: QuantParams) -> NDArray[np.i
     overflow and saturates on purpose: what saturates lies beyond +-3.
 
     Raises:
-        UnsupportedByProfileError: an output scale below 1/128 of the input's.
+        UnsupportedByProfileError: an output scale below 1/128 of the input's, or so far above it that the last shift is
+            longer than 15 bits, where the mask of the source's rounding division is cut off.
     """
     high_resolution = _F(_F(1.0) / _F(128.0)) * _F(x.scale[0])
     output, output_exponent = _reduced(float(high_resolution / _F(y.scale[0])))
     gate, gate_exponent = _reduced(float(high_resolution / (_F(3.0) / _F(32768.0))))
     if output_exponent > 0:
         raise refuse(profile, "HardSwish scales", f"{x.scale[0]} to {y.scale[0]}", "the ratio is at most 128")
+    if -output_exponent > _LONGEST_SHIFT:
+        raise refuse(profile, "HardSwish scales", f"{x.scale[0]} to {y.scale[0]}", "the ratio is at least 1/512")
     codes = np.arange(x.low, x.high + 1, dtype=np.int64)
     value = wrap((codes - x.zero_point[0]) * 128, 16)
     scaled = saturating_rounding_doubling_high_mul(value, output, 16)

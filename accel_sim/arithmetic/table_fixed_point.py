@@ -26,8 +26,8 @@ from accel_sim.ir import (
     Tanh,
 )
 from accel_sim.numerics.floats import round_half_away
-from accel_sim.numerics.interpolated import Grid16, interpolate, logistic_16, sample, tanh_16
-from accel_sim.numerics.profiles import Arithmetic, Profile
+from accel_sim.numerics.interpolated import TABLE_UNITS, Grid16, interpolate, logistic_16, sample, tanh_16
+from accel_sim.numerics.profiles import Arithmetic, Profile, refuse
 
 Table = NDArray[np.int64]
 _F = np.float32
@@ -126,12 +126,17 @@ def _sixteen_bits(profile: Profile, rule: Arithmetic, op: Logistic | Tanh, x: Qu
 
     TFLite has one table for every symmetric input; the lowering to TOSA samples the function at 513 points of the
     input's grid for TABLE.
+
+    Raises:
+        UnsupportedByProfileError: an input scale so large that TFLite's int32 multiplier is undefined.
     """
     natural = QuantParams.per_tensor(2.0**-15, 0, bits=16)
     codes = np.arange(x.low, x.high + 1, dtype=np.int64)
     if rule is Arithmetic.TOSA:
         table = _sampled(op, x, natural, codes)
     elif x.signed and x.is_symmetric:
+        if x.scale[0] * TABLE_UNITS >= 1 << 31:
+            raise refuse(profile, "input scale", f"{x.scale[0]:g}", f"times {TABLE_UNITS} is an int32 multiplier")
         function = logistic_16 if isinstance(op, Logistic) else tanh_16
         table = np.clip(function(codes, x.scale[0]), natural.low, natural.high)
     else:

@@ -14,6 +14,8 @@ from accel_sim.numerics.transcendental import exp_double
 from accel_sim.records import dataclass
 
 _SAMPLES = 512
+TABLE_UNITS = 3 << 12
+"""Units of TFLite's table of the logistic function to the real 1."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def tanh_16(x: Integers, scale: float) -> Integers:
 
 
 def _scaled_to_table(x: Integers, scale: float, exact_shifts: tuple[int, ...]) -> Integers:
-    """x in units of the table: 3 * 2^12 to the real 1."""
+    """x in units of the table."""
     multiplier, shift = _table_multiplier(scale, exact_shifts)
     half = 1 << (shift - 1) if shift > 0 else 0
     return wrap32(x * multiplier + half) >> shift
@@ -113,7 +115,7 @@ def _table_multiplier(scale: float, exact_shifts: tuple[int, ...]) -> tuple[int,
     nearest = round(exponent)
     if abs(exponent - nearest) < 1e-3 and 12 + nearest in exact_shifts:
         return 3 << (12 + nearest), 0
-    multiplier, shift = scale * 4096.0 * 3.0, 0
+    multiplier, shift = scale * TABLE_UNITS, 0
     while multiplier <= 32767.0 / 2.0 and shift <= 30:
         multiplier, shift = multiplier * 2.0, shift + 1
     return int(multiplier), shift
