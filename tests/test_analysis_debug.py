@@ -1,6 +1,7 @@
 """The debugging flow: what it finds in networks whose fault is known."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -124,6 +125,14 @@ def test_the_flow_resumes_from_its_journal(tmp_path, monkeypatch) -> None:
     journal.write_text("[]")
     with pytest.raises(InputError, match="is a journal"):
         flow(journal=journal)
+
+
+def test_a_journal_that_cannot_be_written_is_told_before_the_first_score(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("accel_sim.analysis.debug.flow.quantize_with_report", None)  # would fail if it were called
+    missing = tmp_path / "nowhere" / "j.json"
+    with pytest.raises(InputError, match=re.escape(f"journal {str(missing)!r}: path: No such file or directory")):
+        flow(journal=missing)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_page_and_the_document_tell_the_same() -> None:

@@ -12,6 +12,7 @@ from float_graphs import NCHW, FloatGraph
 from quantizable_graphs import CASES, IMAGE, calibration_for
 from runtime_sessions import assert_runtime_agrees, run, samples, session
 
+import accel_sim
 from accel_sim import demo_data
 from accel_sim.errors import UnsupportedModelError
 from accel_sim.frontend import load
@@ -157,6 +158,40 @@ def test_a_file_is_replaced_whole_or_left_alone(tmp_path: Path, monkeypatch: pyt
         write_qdq_onnx(quantized, target)
     assert target.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_file_that_cannot_be_written_is_named_as_it_was_given(tmp_path: Path) -> None:
+    graph = CASES["conv"]()
+    quantized = quantize(graph, calibration_for(graph), "minmax")
+    missing, folder = tmp_path / "nowhere" / "net.onnx", tmp_path / "folder"
+    folder.mkdir()
+    with pytest.raises(FileNotFoundError) as caught:
+        accel_sim.write_onnx(quantized, missing)
+    assert caught.value.filename == str(missing)
+    for form, network in (("qdq", quantized), ("qoperator", quantized), ("float", graph)):
+        with pytest.raises(OSError, match=str(folder)) as refused:
+            accel_sim.write_onnx(network, folder, form)
+        assert (refused.value.filename, refused.value.filename2) == (str(folder), None)
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_links_are_followed_and_devices_stay(tmp_path: Path) -> None:
+    graph = CASES["conv"]()
+    quantized = quantize(graph, calibration_for(graph), "minmax")
+    target, link = tmp_path / "net.onnx", tmp_path / "link"
+    link.symlink_to(target)
+    content = accel_sim.write_onnx(quantized, link)
+    assert link.is_symlink()
+    assert target.read_bytes() == content
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        accel_sim.write_onnx(quantized, pipe)
+        assert pipe.is_fifo()
+        assert content.startswith(os.read(reader, 1 << 20))
+    finally:
+        os.close(reader)
 
 
 def current_umask() -> int:

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.errors import Fault, InputError
+from accel_sim.whole_file import WholeFile
 
 Array = NDArray[np.generic]
 _DAMAGED = (
@@ -52,33 +52,19 @@ def read_npz(path: str) -> dict[str, Array]:
 
 
 class OutputFile:
-    """A file that appears complete or not at all.
-
-    Made before the work, so that a path that cannot be written is known before hours are spent; the content goes to a
-    temporary file beside it, which takes its name at the end. Devices and pipes are written in place.
-    """
+    """A `WholeFile` whose errors name the option."""
 
     def __init__(self, path: str, option: str) -> None:
-        self.path, self._option = Path(path), option
-        self._target = _real(path)
-        self._temporary: Path | None = None
-        in_place = self._target.exists() and not self._target.is_file()
-        if self._target.is_dir():
+        self._path, self._option = path, option
+        if Path(path).is_dir():
             raise self._refusal("is a directory", "names a file")
         try:
-            self._stream: IO[bytes] = self._target.open("wb") if in_place else self._beside()
+            self._file = WholeFile(path)
         except OSError as error:
-            raise self._refusal(error.strerror or str(error), "lies in a folder that can be written") from None
-
-    def _beside(self) -> IO[bytes]:
-        if self._target.exists() and not os.access(self._target, os.W_OK):
-            raise PermissionError(13, "Permission denied")
-        descriptor, name = tempfile.mkstemp(prefix=f".{self._target.name}.", dir=self._target.parent)
-        self._temporary = Path(name)
-        return os.fdopen(descriptor, "wb")
+            raise self._refusal(error.strerror, "lies in a folder that can be written") from None
 
     def _refusal(self, value: str, rule: str) -> InputError:
-        return InputError(f"{self._option} {str(self.path)!r}", [Fault("path", value, rule)])
+        return InputError(f"{self._option} {self._path!r}", [Fault("path", value, rule)])
 
     def write(self, save: Callable[[IO[bytes]], None]) -> None:
         """Let `save` write the content, then give the file its name.
@@ -87,31 +73,15 @@ class OutputFile:
             InputError: the disk is full, or the folder has gone.
         """
         try:
-            save(self._stream)
-            self._stream.flush()
-            self._stream.close()
-            if self._temporary is not None:
-                self._temporary.chmod(self._mode())
-                self._temporary.replace(self._target)
-                self._temporary = None
+            self._file.write(save)
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise self._refusal(error.strerror or str(error), "can be written to the end") from None
-
-    def _mode(self) -> int:
-        if self._target.exists():
-            return self._target.stat().st_mode & 0o777
-        mask = os.umask(0)
-        os.umask(mask)
-        return 0o666 & ~mask
+            raise self._refusal(error.strerror, "can be written to the end") from None
 
     def discard(self) -> None:
         """Leave no trace of what was not finished."""
-        with contextlib.suppress(OSError):  # closing flushes, and the disk may be full: the file goes away anyway
-            self._stream.close()
-        if self._temporary is not None:
-            self._temporary.unlink(missing_ok=True)
+        self._file.discard()
 
 
 @contextlib.contextmanager

@@ -28,6 +28,7 @@ from accel_sim.quantization.affine_grid import channels_first
 from accel_sim.quantization.calibration import Calibration
 from accel_sim.quantization.layers import channel_axis
 from accel_sim.records import dataclass
+from accel_sim.whole_file import WholeFile, write_whole
 
 SANE_DB = 60.0
 """Signal to noise that 32-bit quantizers in float32 reach at least."""
@@ -118,12 +119,15 @@ class Journal:
         """`key`: of everything that scores depend on; a journal of another key is refused.
 
         Raises:
-            InputError: a file that is no journal, or one of another network, recipe or data.
+            InputError: a file that is no journal, or one of another network, recipe or data, or that cannot be written.
         """
         self._path, self._key = path, key
         self._scores: dict[str, Score] = {}
-        if path is not None and path.exists():
+        if path is None:
+            return
+        if path.exists():
             self._scores = _read_journal(path, key)
+        _refuse_unwritable(path)
 
     def score(self, label: str, measure: Callable[[], Score]) -> Score:
         """The score of that label, measured if it is not known."""
@@ -137,9 +141,16 @@ class Journal:
             return
         content = {"schema": "accel-sim/debug-journal/1", "key": self._key}
         scores = {label: asdict(score) for label, score in self._scores.items()}
-        beside = self._path.with_name(f".{self._path.name}.new")
-        beside.write_text(json.dumps(content | {"scores": scores}, indent=1), encoding="utf-8")
-        beside.replace(self._path)
+        write_whole(self._path, json.dumps(content | {"scores": scores}, indent=1).encode())
+
+
+def _refuse_unwritable(path: Path) -> None:
+    """Before the first score, which may take minutes, is there to be kept."""
+    try:
+        WholeFile(path).discard()
+    except OSError as error:
+        rule = "lies in a folder that can be written"
+        raise InputError(f"journal {str(path)!r}", [Fault("path", error.strerror or str(error), rule)]) from None
 
 
 def _read_journal(path: Path, key: str) -> dict[str, Score]:

@@ -6,8 +6,9 @@ from pathlib import Path
 from accel_sim.errors import Fault, UnsupportedModelError
 from accel_sim.frontend.export.emitters import EMITTERS
 from accel_sim.frontend.export.float_values import FloatValues
-from accel_sim.frontend.export.writer import Form, operator_faults, serialized, write_atomically
+from accel_sim.frontend.export.writer import Form, operator_faults, serialized
 from accel_sim.ir import Graph
+from accel_sim.whole_file import write_whole
 
 FLOAT = Form("float ONNX", FloatValues, EMITTERS)
 
@@ -24,7 +25,7 @@ def write_float_onnx(graph: Graph, path: str | Path | None = None) -> bytes:
         raise UnsupportedModelError(f"graph {graph.name!r} as {FLOAT.name}", faults)
     content = serialized(graph, FLOAT)
     if path is not None:
-        write_atomically(Path(path), content)
+        write_whole(path, content)
     return content
 
 

@@ -1,7 +1,5 @@
 """What all ONNX files that we write have in common: checks, declarations, and that they appear whole or not at all."""
 
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from accel_sim.frontend.export.model_builder import ModelBuilder, value_info
 from accel_sim.frontend.export.values import InexpressibleError, Values, container
 from accel_sim.ir import ArgMax, ElementType, Graph, HardSwish, Node, Operator, Tensor
 from accel_sim.records import dataclass
+from accel_sim.whole_file import write_whole
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def written(graph: Graph, form: Form, path: str | Path | None) -> bytes:
         raise UnsupportedModelError(f"graph {graph.name!r} as {form.name}", faults)
     content = serialized(graph, form)
     if path is not None:
-        write_atomically(Path(path), content)
+        write_whole(path, content)
     return content
 
 
@@ -123,24 +122,3 @@ def operator_faults(graph: Graph, form: Form) -> Iterator[Fault]:
 def _grid_text(tensor: Tensor) -> str:
     assert tensor.quant is not None
     return f"{tensor.quant.bits} bits{', per channel' if tensor.quant.is_per_channel else ''}"
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write beside the target, then rename: a reader sees the old file or the new one."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    """The process's file mode mask, which temporary files ignore."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
