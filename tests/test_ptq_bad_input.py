@@ -84,12 +84,22 @@ def test_inputs_that_are_not_finite_are_named_with_their_batch(value: float) -> 
 
 
 @pytest.mark.parametrize("recipe", ["minmax", "fast", "standard"])
-def test_every_method_that_needs_data_is_named_in_one_message(recipe: str) -> None:
+def test_that_data_are_missing_is_one_fault_that_names_what_needs_them(recipe: str) -> None:
     with pytest.raises(QuantizationError) as caught:
         quantize(inverted_residual(), None, recipe)
-    text = str(caught.value)
-    assert {"minmax": 2, "fast": 4, "standard": 4}[recipe] == text.count("needs calibration data")
-    assert "recipe data-free" in text
+    (fault,) = caught.value.faults
+    keys = fault.rule.partition(", for ")[2].split(", ")
+    assert keys == list(get_recipe(recipe).data_steps)
+    assert len(keys) == {"minmax": 2, "fast": 4, "standard": 4}[recipe]
+    assert "choose recipe data-free and set activations.input_range" in fault.cure
+
+
+def test_recipe_data_free_needs_the_range_of_the_inputs() -> None:
+    with pytest.raises(QuantizationError) as caught:
+        quantize(inverted_residual(), None, "data-free")
+    (fault,) = (f for f in caught.value.faults if f.where == "calibration")
+    assert fault.rule.endswith("needs calibration data, for activations.input_range")
+    assert "recipe" not in fault.cure
 
 
 def test_equalization_of_a_graph_without_pairs_tells_every_reason_and_changes_nothing() -> None:

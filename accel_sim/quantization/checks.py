@@ -53,6 +53,7 @@ QUANTIZABLE = frozenset(
 )  # fmt: skip
 """The operators that have an integer form."""
 
+_INPUT_RANGE = ("activations.input_range",)
 _LINEAR = (Conv2D, TransposeConv2D, FullyConnected)
 
 
@@ -82,10 +83,11 @@ def graph_faults(graph: Graph) -> Iterator[Fault]:
 
 def recipe_faults(graph: Graph, recipe: Recipe, *, has_data: bool) -> Iterator[Fault]:
     """What a recipe asks for and this graph, or the lack of data, does not allow."""
-    if not has_data:
-        for key in recipe.data_steps:
-            cure = "give typical inputs, or choose another value (recipe data-free needs the range of the inputs alone)"
-            yield Fault("calibration", "none", f"{key} needs calibration data", cure)
+    if recipe.data_steps and not has_data:
+        rule = f"recipe {recipe.name!r} needs calibration data, for {', '.join(recipe.data_steps)}"
+        others = "" if recipe.data_steps == _INPUT_RANGE else "choose recipe data-free and "
+        cure = f"give typical inputs, or {others}set activations.input_range, such as [-1, 1]"
+        yield Fault("calibration", "none", rule, cure)
     if recipe.needs_statistics and not any(isinstance(n.op, BatchNorm) for n in graph.nodes):
         cure = "quantize the network before its batch norms are folded, or choose a recipe that uses data"
         yield Fault("graph", "no batch norms", f"recipe {recipe.name!r} needs the statistics of batch norms", cure)
