@@ -61,7 +61,7 @@ class OutputFile:
         try:
             self._file = WholeFile(path)
         except OSError as error:
-            raise self._refusal(error.strerror, "lies in a folder that can be written") from None
+            raise self._refusal(error.strerror or str(error), "lies in a folder that can be written") from None
 
     def _refusal(self, value: str, rule: str) -> InputError:
         return InputError(f"{self._option} {self._path!r}", [Fault("path", value, rule)])
@@ -77,7 +77,7 @@ class OutputFile:
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise self._refusal(error.strerror, "can be written to the end") from None
+            raise self._refusal(error.strerror or str(error), "can be written to the end") from None
 
     def discard(self) -> None:
         """Leave no trace of what was not finished."""
