@@ -200,7 +200,6 @@ CHANGES = (
         {"layers": [3]},
         {"layers": [{"layer": "n"}]},
         {"layers": [{"layer": "n", "ranges": 5}]},
-        [],
     ],
 )
 def test_a_malformed_certificate_is_wrong_not_a_crash(content):

@@ -95,7 +95,7 @@ def test_labels_give_accuracy() -> None:
     stored = {"x": data(12, seed=9).transpose(0, 2, 3, 1)}
     expected = (evaluate_float(inverted_residual(), stored)["y"].argmax(axis=1) == labels).mean()
     assert report.floating.accuracy == pytest.approx(expected)
-    with pytest.raises(InputError, match="one label for each"):
+    with pytest.raises(InputError, match="3 for 12 samples: there is one for each"):
         flow(labels=labels[:3])
 
 
@@ -202,7 +202,7 @@ def test_the_command(capsys, tmp_path) -> None:
     assert "accuracy" in capsys.readouterr().out
     np.savez(tmp_path / "y.npz", labels=labels[:24] / 2)
     assert run([str(a) for a in arguments]) == 2
-    assert "one list of integers" in capsys.readouterr().err
+    assert "a label is the number of a class, an integer" in capsys.readouterr().err
 
 
 def test_a_network_without_weights_has_nothing_to_plot() -> None:

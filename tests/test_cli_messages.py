@@ -5,8 +5,9 @@ import pytest
 from test_cli_commands import files, graph, invoke  # noqa: F401 - fixtures
 
 from accel_sim.cli.application import _COMMANDS
-from accel_sim.errors import ModelError
+from accel_sim.errors import HardwareError, ModelError
 from accel_sim.frontend import load
+from accel_sim.hardware import resolve_structure
 
 
 def told(capsys, *arguments) -> str:
@@ -62,7 +63,13 @@ def test_labels(capsys, files, tmp_path, command, kind):  # noqa: F811 - a fixtu
 def test_what_an_accumulator_may_be(capsys, files, spec):  # noqa: F811 - a fixture
     message = told(capsys, "overflow", files / "q.onnx", "--accumulator", spec)
     assert spec in message
-    assert "a width from 8 to 64 bits, 20:wrap, 20:saturate" in message
+    assert message.count("is a width from 8 to 64 bits, 20:wrap, 20:saturate, a range of widths such as 14..32") == 1
+
+
+def test_an_accumulator_that_is_no_file_may_be_what_the_function_takes():
+    with pytest.raises(HardwareError, match="is a width from 8 to 64 bits, 20:wrap, 20:saturate, a preset") as caught:
+        resolve_structure("nope")
+    assert "range" not in str(caught.value)
 
 
 def test_limits_are_written_out(capsys):

@@ -101,10 +101,13 @@ def test_a_size_that_no_factor_gives_is_written_as_a_size() -> None:
 # --- what cannot be written, and files ------------------------------------------------------------
 
 
-def test_a_float_graph_is_refused_with_every_tensor_named() -> None:
+def test_float_tensors_of_an_integer_graph_are_named() -> None:
+    graph = CASES["network"]()
+    quantized = quantize(graph, calibration_for(graph), "minmax")
+    (name,) = graph.inputs
     with pytest.raises(UnsupportedModelError) as caught:
-        write_qdq_onnx(CASES["conv"]())
-    assert [f.where for f in caught.value.faults] == ["tensor 'x'", "tensor 'y'"]
+        write_qdq_onnx(replace(quantized, tensors=dict(quantized.tensors) | {name: graph.tensors[name]}))
+    assert [f.where for f in caught.value.faults] == [f"tensor {name!r}"]
 
 
 def test_everything_that_onnx_lacks_is_told_at_once(tmp_path: Path) -> None:

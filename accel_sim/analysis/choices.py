@@ -1,10 +1,10 @@
 """What a user chooses by name: the accelerator, the arithmetic, the level of detail; and the defaults."""
 
 import os
-from numbers import Integral
 
+from accel_sim.arguments import choice_faults, number_faults, wrong_kind
 from accel_sim.compiler import default_profile
-from accel_sim.errors import Fault, InputError
+from accel_sim.errors import InputError
 from accel_sim.hardware import AcceleratorConfig, load_hardware
 from accel_sim.ir import Graph
 from accel_sim.numerics.profiles import Profile, get_profile
@@ -14,32 +14,35 @@ from accel_sim.sim.result import Level
 Hardware = AcceleratorConfig | str | os.PathLike[str]
 DEFAULT_ACCUMULATORS = (16, 20, 24, 32)
 """Widths that an overflow analysis judges, in bits."""
+MOST_THREADS = 1024
+"""More than any machine that this runs on has; a larger number is a mistake."""
 _LEVELS = {level.value: level for level in Level}
 
 
 def check_graph(graph: object) -> None:
     """TypeError where something else than a network is given for one."""
     if not isinstance(graph, Graph):
-        raise TypeError(f"graph: {type(graph).__name__}: is a Graph (accel_sim.load and accel_sim.quantize make one)")
+        raise wrong_kind("graph", graph, "is a Graph (accel_sim.load and accel_sim.quantize make one)")
 
 
 def check_program(program: object) -> None:
     """TypeError where something else than a compiled network is given for one."""
     if not isinstance(program, Program):
-        raise TypeError(f"program: {type(program).__name__}: is a Program (accel_sim.compile makes one of a Graph)")
+        raise wrong_kind("program", program, "is a Program (accel_sim.compile makes one of a Graph)")
 
 
 def check_threads(threads: object) -> None:
     """InputError where a number of threads is none."""
-    if threads is not None and not (isinstance(threads, Integral) and int(threads) >= 1):
-        raise InputError("threads", [Fault("threads", repr(threads), "is a whole number, at least 1, or None")])
+    if threads is not None:
+        faults = number_faults({"threads": (threads, 1, MOST_THREADS)})
+        if faults:
+            raise InputError("threads", faults)
 
 
 def resolve_hardware(hardware: Hardware) -> AcceleratorConfig:
     """A configuration as it is, or from a preset's name or a TOML file."""
     if not isinstance(hardware, AcceleratorConfig | str | os.PathLike):
-        kind = type(hardware).__name__
-        raise TypeError(f"hardware: {kind}: is a preset's name, the path of a TOML file, or an AcceleratorConfig")
+        raise wrong_kind("hardware", hardware, "is a preset's name, the path of a TOML file, or an AcceleratorConfig")
     return hardware if isinstance(hardware, AcceleratorConfig) else load_hardware(hardware)
 
 
@@ -57,4 +60,4 @@ def resolve_level(level: str | Level) -> Level:
         return level
     if isinstance(level, str) and level in _LEVELS:
         return _LEVELS[level]
-    raise InputError("level", [Fault("level", repr(level), f"is one of {', '.join(_LEVELS)}")])
+    raise InputError("level", choice_faults("level", level, _LEVELS))

@@ -18,8 +18,7 @@ def checked_labels(labels: Array, count: int, classes: int) -> Array:
     Raises:
         InputError: not one for each of `count` samples, or no numbers of the network's `classes`.
     """
-    vector: NDArray[Any] = np.asarray(labels).reshape(-1)
-    faults = []
+    vector, faults = label_vector(labels), []
     if len(vector) != count:
         given = f"{len(vector):,} for {count:,} sample{'s' * (count != 1)}"
         faults.append(Fault("number", given, "there is one for each sample of the inputs"))
@@ -32,6 +31,19 @@ def checked_labels(labels: Array, count: int, classes: int) -> Array:
     if faults:
         raise InputError("labels", faults)
     return vector
+
+
+def label_vector(labels: object) -> NDArray[Any]:
+    """Labels one after the other, whatever their axes.
+
+    Raises:
+        InputError: lists of different lengths.
+    """
+    try:
+        return np.asarray(labels).reshape(-1)
+    except ValueError:
+        rule = "there is one number for each sample"
+        raise InputError("labels", [Fault("shape", "rows of different lengths", rule)]) from None
 
 
 def labels_per_sample(graph: Graph) -> int:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel_sim.analysis.choices import check_graph
+from accel_sim.arguments import number_faults
 from accel_sim.errors import Fault, InputError
 from accel_sim.ir import Graph, Tensor
 from accel_sim.program.free_memory import memory_faults
@@ -61,7 +62,7 @@ def batches(graph: Graph, inputs: Mapping[str, Array], size: int) -> Iterator[di
 
 def _part(tensor: Tensor, array: Array, start: int, stop: int) -> Array:
     shape = file_shape(tensor)
-    return array[start * shape[0] : stop * shape[0]] if shape else array
+    return array[start * shape[0] : stop * shape[0]] if shape and array.ndim else array
 
 
 def random_inputs(graph: Graph, samples: int = 1, seed: int = 0) -> dict[str, Array]:
@@ -72,8 +73,7 @@ def random_inputs(graph: Graph, samples: int = 1, seed: int = 0) -> dict[str, Ar
         TypeError: no Graph.
     """
     check_graph(graph)
-    least = (("samples", samples, 1), ("seed", seed, 0))
-    wrong = [Fault(name, str(value), f"is at least {low}") for name, value, low in least if value < low]
+    wrong = number_faults({"samples": (samples, 1, None), "seed": (seed, 0, None)})
     if wrong:
         raise InputError("random inputs", wrong)
     tensors = [graph.tensors[name] for name in graph.inputs]

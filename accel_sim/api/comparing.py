@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from accel_sim.analysis.choices import Hardware, check_threads, resolve_hardware, resolve_profile
 from accel_sim.analysis.samples import batches
 from accel_sim.api.running import Array, Progress, by_name, sample_text
+from accel_sim.arguments import check_list
 from accel_sim.hardware import DEFAULT_HARDWARE
 from accel_sim.ir import Graph
 from accel_sim.numerics.profiles import Profile
@@ -81,12 +82,14 @@ def compare_profiles(
         progress: as for `run`; the steps are samples.
 
     Raises:
-        InputError: fewer than two different profiles, other accumulators, no samples.
+        InputError: fewer than two different profiles, other accumulators, no samples. TypeError: no list of profiles.
     """
     from accel_sim.analysis.mismatch.profiles import ProfileComparison
 
+    chosen = [resolve_profile(p, graph) for p in check_list("profiles", profiles, '["tflite", "onnxruntime"]')]
     config, arrays = resolve_hardware(hardware), by_name(graph, inputs)
-    comparison = ProfileComparison(graph, config, [resolve_profile(p, graph) for p in profiles])
+    check_threads(threads)
+    comparison = ProfileComparison(graph, config, chosen)
     total = comparison.check(arrays)
     done = 0
     for batch in batches(graph, arrays, _batch_size(graph)):

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from accel_sim.analysis.choices import Hardware, check_graph
-from accel_sim.errors import Fault, InputError
+from accel_sim.arguments import check_path, choice_faults, wrong_kind
+from accel_sim.errors import InputError
 from accel_sim.hardware import DEFAULT_HARDWARE
 from accel_sim.ir import Graph
 from accel_sim.numerics.profiles import Profile
@@ -29,12 +30,10 @@ def load(source: str | os.PathLike[str] | bytes) -> Graph:
     """
     from accel_sim.frontend import load as read
 
-    if isinstance(source, bytes):
-        return read(source)
-    if not isinstance(source, str | os.PathLike):
-        raise TypeError(f"source: {type(source).__name__}: is the path of a model file, or the file's bytes")
-    path = Path(source)
-    return replace(read(path), name=path.stem)  # a file names its graph "main" at best
+    given = _source(source)
+    if isinstance(given, bytes):
+        return read(given)
+    return replace(read(given), name=given.stem)  # a file names its graph "main" at best
 
 
 def load_without_weights(source: str | os.PathLike[str] | bytes) -> tuple[Graph, tuple[str, ...]]:
@@ -48,15 +47,13 @@ def load_without_weights(source: str | os.PathLike[str] | bytes) -> tuple[Graph,
         source: an .onnx file, or its bytes.
 
     Raises:
-        ModelError: as `load`, for everything that is wrong besides.
+        ModelError: as `load`, for everything that is wrong besides. TypeError: neither a path nor bytes.
     """
     from accel_sim.frontend import load_without_weights as read
 
-    if isinstance(source, bytes):
-        return read(source)
-    path = Path(source)
-    graph, missing = read(path)
-    return replace(graph, name=path.stem), missing
+    given = _source(source)
+    graph, missing = read(given)
+    return (graph if isinstance(given, bytes) else replace(graph, name=given.stem)), missing
 
 
 def inspect(
@@ -71,10 +68,11 @@ def inspect(
 
     Raises:
         ModelError: a file that cannot be read at all. A readable one that cannot run is listed with its faults.
+        TypeError: neither a path nor bytes.
     """
     from accel_sim.report.inspection import inspect_model
 
-    return inspect_model(source if isinstance(source, bytes) else Path(source), hardware, profile)
+    return inspect_model(_source(source), hardware, profile)
 
 
 def write_onnx(graph: Graph, path: str | os.PathLike[str] | None = None, form: str = "qdq") -> bytes:
@@ -89,26 +87,27 @@ def write_onnx(graph: Graph, path: str | os.PathLike[str] | None = None, form: s
 
     Raises:
         InputError: an unknown form. UnsupportedModelError: listing everything that the form cannot say.
-        OSError: a file that cannot be written. TypeError: no Graph.
+        OSError: naming `path`, which cannot be written. TypeError: no Graph, no path.
     """
     from accel_sim.frontend import export
 
     check_graph(graph)
     writers = {"qdq": export.write_qdq_onnx, "qoperator": export.write_qoperator_onnx, "float": export.write_float_onnx}
-    if form not in writers:
-        raise InputError("ONNX", [Fault("form", repr(form), f"is one of {', '.join(writers)}")])
-    return writers[form](graph, None if path is None else Path(path))
+    faults = choice_faults("form", form, writers)
+    if faults:
+        raise InputError("ONNX", faults)
+    return writers[form](graph, None if path is None else check_path("path", path, "the file to write"))
 
 
 def load_encodings(path: str | os.PathLike[str]) -> "Encodings":
     """An AIMET encodings file (JSON) of version 0.6.1, 1.0.0, 2.0.0 or 2.1.0.
 
     Raises:
-        InputError: a file that cannot be read, or is no such file; every fault is listed.
+        InputError: a file that cannot be read, or is no such file; every fault is listed. TypeError: no path.
     """
     from accel_sim.frontend.encodings import load_encodings as read
 
-    return read(Path(path))
+    return read(check_path("encodings", path, "an AIMET encodings file"))
 
 
 def write_encodings(source: "Graph | Encodings", version: str = "2.0.0") -> tuple[str, tuple[str, ...]]:
@@ -122,10 +121,12 @@ def write_encodings(source: "Graph | Encodings", version: str = "2.0.0") -> tupl
         version: "0.6.1", "1.0.0", "2.0.0" or "2.1.0".
 
     Raises:
-        InputError: a graph of floats, or listing what the version cannot say at all.
+        InputError: a graph of floats, or listing what the version cannot say at all. TypeError: neither.
     """
-    from accel_sim.frontend.encodings import encodings_of, encodings_text, losses
+    from accel_sim.frontend.encodings import Encodings, encodings_of, encodings_text, losses
 
+    if not isinstance(source, Graph | Encodings):
+        raise wrong_kind("source", source, "is a Graph or Encodings")
     encodings = encodings_of(source) if isinstance(source, Graph) else source
     return encodings_text(encodings, version), losses(encodings, version)
 
@@ -156,5 +157,5 @@ def apply_encodings(
     return quantize_on_grids(canonical, found.grids, f"encodings {given.version}", found.notes)
 
 
-def _source(model: str | os.PathLike[str] | bytes) -> Path | bytes:
-    return model if isinstance(model, bytes) else Path(model)
+def _source(model: object) -> Path | bytes:
+    return model if isinstance(model, bytes) else check_path("source", model, "a model file, or the file's bytes")

@@ -2,11 +2,17 @@
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from accel_sim.analysis.choices import Hardware, resolve_hardware
-from accel_sim.api.running import Array, provenance
+from accel_sim.analysis.choices import (
+    Hardware,
+    check_program,
+    check_threads,
+    resolve_hardware,
+)
+from accel_sim.api.running import Array, named_arrays, provenance
+from accel_sim.arguments import check_path, number_faults
+from accel_sim.errors import InputError
 from accel_sim.hardware import DEFAULT_HARDWARE
 from accel_sim.program import Program
 
@@ -26,6 +32,7 @@ def timeline(program: Program) -> "Timeline":
     """
     from accel_sim.report.timeline import make_timeline
 
+    check_program(program)
     kept = [port.operand for port in program.outputs]
     return make_timeline(program.name, program.commands, program.hardware, kept)
 
@@ -45,7 +52,7 @@ def topology_timeline(path: str | os.PathLike[str], hardware: Hardware = DEFAULT
     from accel_sim.report.timeline import make_timeline
 
     config = resolve_hardware(hardware)
-    topology = load_topology(Path(path))
+    topology = load_topology(check_path("path", path, "a SCALE-Sim topology"))
     return make_timeline(topology.name, compile_topology(topology, config), config)
 
 
@@ -71,7 +78,9 @@ def golden_vectors(
     """
     from accel_sim.report.vectors import capture
 
-    arrays = inputs if isinstance(inputs, Mapping) else {program.inputs[0].name: inputs}
+    check_program(program)
+    check_threads(threads)
+    arrays = named_arrays(program.inputs[0].name, inputs)
     return capture(program, layer, arrays, provenance(program, source), threads)
 
 
@@ -93,9 +102,13 @@ def waveform(
         cycles: the most to record; None for the whole tile.
 
     Raises:
-        InputError: no such layer or tile, wrong inputs, or a tile too large to be written.
+        InputError: no such layer or tile, no cycles, wrong inputs, or a tile too large to be written.
     """
     from accel_sim.report.waveform import make_waveform
 
-    arrays = inputs if isinstance(inputs, Mapping) else {program.inputs[0].name: inputs}
+    check_program(program)
+    faults = number_faults({"tile": (tile, 0, None)} | ({} if cycles is None else {"cycles": (cycles, 1, None)}))
+    if faults:
+        raise InputError("waveform", faults)
+    arrays = named_arrays(program.inputs[0].name, inputs)
     return make_waveform(program, arrays, layer, tile, cycles)

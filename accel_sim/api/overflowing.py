@@ -5,10 +5,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from accel_sim.analysis.choices import DEFAULT_ACCUMULATORS, Hardware, resolve_hardware, resolve_profile
+from accel_sim.analysis.choices import (
+    DEFAULT_ACCUMULATORS,
+    Hardware,
+    check_graph,
+    check_threads,
+    resolve_hardware,
+    resolve_profile,
+)
 from accel_sim.analysis.labels import checked_labels, classes_of, labels_per_sample
 from accel_sim.analysis.samples import sample_count
 from accel_sim.api.running import Array, Progress, by_name, compile, provenance, run, sample_text
+from accel_sim.arguments import check_list, wrong_kind
 from accel_sim.errors import Fault, InputError
 from accel_sim.hardware import DEFAULT_HARDWARE, resolve_structure
 from accel_sim.ir import Graph
@@ -50,13 +58,14 @@ def overflow(
 
     Raises:
         InputError: a width outside 8 to 64, no samples, labels that do not fit, structures or labels without inputs.
-        HardwareError: no such structure, or one that cannot be.
+        HardwareError: no such structure, or one that cannot be. TypeError: no list of widths and structures.
     """
     from accel_sim.analysis.overflow.curve import overflow_curve
     from accel_sim.analysis.overflow.observed_ranges import observed_intervals
     from accel_sim.analysis.overflow.report import analyze_overflow
     from accel_sim.analysis.overflow.request import MOST_OFFENCES, refuse_without_inputs, requested
 
+    check_threads(threads)
     asked = requested(accumulators, resolve_hardware(hardware).grid.rows)  # what is wrong is told before the run
     program, arithmetic = compile(graph, hardware, profile), resolve_profile(profile, graph)
     if inputs is None:
@@ -113,12 +122,14 @@ def count_overflow(
         progress: as for `run`; samples over all structures.
 
     Raises:
-        HardwareError: a structure that cannot be. InputError: as `run`.
+        HardwareError: a structure that cannot be. InputError: as `run`. TypeError: no list of structures.
     """
     from accel_sim.analysis.overflow.counts import count_structures
 
     config = resolve_hardware(hardware)
-    wanted = [resolve_structure(spec, config.grid.rows) for spec in structures]
+    check_threads(threads)
+    given = check_list("structures", structures, '[20, "20:saturate", "x86-vpmaddubsw"]')
+    wanted = [resolve_structure(spec, config.grid.rows) for spec in given]
     if not wanted:
         raise InputError("structures", [Fault("structures", "none", "there is at least one to count on")])
     program, arrays = compile(graph, config, profile), by_name(graph, inputs)
@@ -156,6 +167,7 @@ def certify(
     from accel_sim.analysis.overflow.certificates import terms_at_once
     from accel_sim.analysis.overflow.observed_ranges import observed_intervals
 
+    check_threads(threads)
     program, arithmetic, calibrated, count = compile(graph, hardware, profile), resolve_profile(profile, graph), None, 0
     if inputs is not None:
         arrays = by_name(graph, inputs)
@@ -177,13 +189,16 @@ def check_certificates(
         certificates: a file, its content, or what `certify` returned.
 
     Raises:
-        InputError: a file that cannot be read, or that holds no JSON object.
+        InputError: a file that cannot be read, or that holds no JSON object. TypeError: none of these.
     """
     from accel_sim.analysis.overflow.certificates import Certificate, check_certificate, read_certificate
     from accel_sim.report.json_form import document, plain
 
+    check_graph(graph)
     if isinstance(certificates, Certificate):
         return check_certificate(graph, plain(document(certificates)))
     if isinstance(certificates, str | os.PathLike):
         return check_certificate(graph, read_certificate(certificates))
+    if not isinstance(certificates, Mapping):
+        raise wrong_kind("certificates", certificates, "is a file's path, its content, or what accel_sim.certify made")
     return check_certificate(graph, certificates)

@@ -1,14 +1,14 @@
 """Integer networks of float ones, and what goes wrong on the way."""
 
 import os
+import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from accel_sim.analysis.choices import check_graph
 from accel_sim.api.running import Array, Progress
+from accel_sim.arguments import check_path, number_faults
+from accel_sim.errors import InputError
 from accel_sim.ir import Graph
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ def quantize_with_report(
     from accel_sim.quantization import quantize_with_report as run_recipe
 
     check_graph(graph)
-    named = recipe if not isinstance(recipe, os.PathLike) else Path(recipe)
-    return run_recipe(graph, calibration, get_recipe(named, overrides), progress=progress)
+    return run_recipe(graph, calibration, get_recipe(recipe, overrides), progress=progress)
 
 
 def debug(
@@ -91,15 +90,17 @@ def debug(
     from accel_sim.analysis.debug.flow import debug as run_flow
     from accel_sim.quantization import get_recipe
 
-    named = recipe if not isinstance(recipe, os.PathLike) else Path(recipe)
-    classes = None if labels is None else labels.astype(np.int64)
+    check_graph(graph)
+    faults = number_faults({"most_samples": (most_samples, 1, sys.maxsize)})
+    if faults:
+        raise InputError("debug", faults)
     return run_flow(
         graph,
         calibration,
         calibration if inputs is None else inputs,
-        classes,
-        get_recipe(named),
-        most_samples=most_samples,
-        journal=None if journal is None else Path(journal),
+        labels,
+        get_recipe(recipe),
+        most_samples=int(most_samples),
+        journal=None if journal is None else check_path("journal", journal, "a file that keeps scores"),
         progress=progress,
     )

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from accel_sim.analysis.choices import (
     Hardware,
+    check_graph,
     check_program,
     check_threads,
     resolve_hardware,
@@ -14,6 +15,8 @@ from accel_sim.analysis.choices import (
     resolve_profile,
 )
 from accel_sim.analysis.provenance import Provenance
+from accel_sim.arguments import check_texts
+from accel_sim.errors import Fault, InputError
 from accel_sim.hardware import DEFAULT_HARDWARE
 from accel_sim.ir import Graph
 from accel_sim.numerics.profiles import Profile
@@ -22,6 +25,7 @@ from accel_sim.sim.result import Level, RunResult
 
 Array = NDArray[np.generic]
 Progress = Callable[[int, int], None]
+_NOTHING: tuple[str, ...] = ()
 
 
 def compile(graph: Graph, hardware: Hardware = DEFAULT_HARDWARE, profile: str | Profile | None = None) -> Program:
@@ -46,7 +50,7 @@ def run(
     inputs: Array | Mapping[str, Array],
     level: str | Level = Level.CYCLE,
     *,
-    keep: Iterable[str] = (),
+    keep: Iterable[str] = _NOTHING,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> RunResult:
@@ -65,16 +69,16 @@ def run(
 
     Raises:
         InputError: listing every wrong name, shape, type or value; no number of threads, no such level.
-        TypeError: a Graph in place of a Program.
+        TypeError: a Graph in place of a Program, no names to keep.
     """
     from accel_sim.sim.machine import Machine
 
     check_program(program)
     check_threads(threads)
-    if isinstance(inputs, np.ndarray) or not isinstance(inputs, Mapping):  # asking for a Mapping first takes longer
-        inputs = {program.inputs[0].name: inputs}
+    arrays = named_arrays(program.inputs[0].name, inputs)
+    names = check_texts("keep", keep, '["conv1"]') if keep is not _NOTHING else keep
     machine = Machine(program.hardware)
-    return machine.run(program, inputs, resolve_level(level), keep=keep, threads=threads, progress=progress)
+    return machine.run(program, arrays, resolve_level(level), keep=names, threads=threads, progress=progress)
 
 
 def provenance(program: Program, inputs: str) -> Provenance:
@@ -83,8 +87,38 @@ def provenance(program: Program, inputs: str) -> Provenance:
 
 
 def by_name(graph: Graph, inputs: Array | Mapping[str, Array]) -> Mapping[str, Array]:
-    """Inputs by name; the array itself is the first one's."""
-    return inputs if isinstance(inputs, Mapping) else {graph.inputs[0]: inputs}
+    """Inputs by name, as arrays; the array itself is the first one's. Raises as `named_arrays`."""
+    check_graph(graph)
+    return named_arrays(graph.inputs[0], inputs)
+
+
+def named_arrays(first: str, inputs: Array | Mapping[str, Array]) -> Mapping[str, Array]:
+    """Inputs by name, as arrays; the array itself is that of the `first` input.
+
+    Raises:
+        InputError: listing what is no array of numbers: rows of different lengths, Python objects.
+    """
+    if isinstance(inputs, np.ndarray) or not isinstance(inputs, Mapping):  # asking for a Mapping first takes longer
+        inputs = {first: inputs}
+    if all(isinstance(array, np.ndarray) for array in inputs.values()):
+        return inputs
+    arrays = {name: _array(given) for name, given in inputs.items()}
+    rule = "is an array of numbers, all rows equally long"
+    faults = [
+        Fault(f"input {name!r}", type(inputs[name]).__name__, rule) for name, array in arrays.items() if array is None
+    ]
+    if faults:
+        raise InputError("inputs", faults)
+    return {name: array for name, array in arrays.items() if array is not None}
+
+
+def _array(given: object) -> Array | None:
+    """What NumPy makes of it, if that holds no Python objects."""
+    try:
+        array: Array = np.asarray(given)
+    except ValueError:  # rows of different lengths
+        return None
+    return None if array.dtype.hasobject else array
 
 
 def sample_text(count: int) -> str:

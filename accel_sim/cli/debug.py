@@ -3,15 +3,12 @@
 from pathlib import Path
 
 import click
-import numpy as np
-from numpy.typing import NDArray
 
 from accel_sim import api
-from accel_sim.cli.files import output_files, read_npz
-from accel_sim.cli.options import json_option, report_option
+from accel_sim.cli.files import output_files
+from accel_sim.cli.options import json_option, labels_option, read_labels, report_option
 from accel_sim.cli.output import publish
 from accel_sim.cli.progress import stage
-from accel_sim.errors import Fault, InputError
 
 
 @click.command("debug")
@@ -20,7 +17,7 @@ from accel_sim.errors import Fault, InputError
 @click.option(
     "--inputs", metavar="X.npz|FOLDER", help="Inputs that networks are judged on.  [default: the calibration data]"
 )
-@click.option("--labels", metavar="Y.npz", help="The right class of each of the inputs: one array of integers.")
+@labels_option
 @click.option("--recipe", default="standard", show_default=True, metavar="NAME|FILE.toml", help="What is debugged.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one key of the recipe.")
 @click.option(
@@ -39,7 +36,7 @@ def debug_command(
     model: str,
     calibration: str,
     inputs: str | None,
-    labels: str | None,
+    labels_path: str | None,
     recipe: str,
     overrides: tuple[str, ...],
     most_samples: int,
@@ -50,7 +47,7 @@ def debug_command(
     """Find out where a quantized network loses accuracy, and what helps (figure 9 of the white paper)."""
     from accel_sim.quantization import get_recipe
 
-    with output_files((model, calibration, inputs, labels, recipe), json=json_path, report=report_path) as files:
+    with output_files((model, calibration, inputs, labels_path, recipe), json=json_path, report=report_path) as files:
         with stage(f"reading {model}"):
             graph = api.load(model)
             data = Path(calibration)
@@ -61,19 +58,10 @@ def debug_command(
                 data,
                 judged,
                 get_recipe(recipe, overrides),
-                labels=None if labels is None else _labels(labels),
+                labels=read_labels(labels_path) if labels_path else None,
                 most_samples=most_samples,
                 journal=journal,
                 progress=advance,
             )
         publish(report, files)
     return 0 if report.is_sane else 1
-
-
-def _labels(path: str) -> NDArray[np.int64]:
-    arrays = read_npz(path)
-    found = [a for a in arrays.values() if a.dtype.kind in "iu" and a.ndim == 1]
-    if len(found) != 1:
-        value = ", ".join(f"{name}: {a.dtype}{list(a.shape)}" for name, a in arrays.items())
-        raise InputError(f"labels {path!r}", [Fault("arrays", value, "holds one list of integers")])
-    return found[0].astype(np.int64)

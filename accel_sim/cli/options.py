@@ -8,6 +8,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_sim.analysis.choices import MOST_THREADS
 from accel_sim.analysis.samples import random_inputs, sample_count
 from accel_sim.cli.files import read_npz
 from accel_sim.errors import Fault, InputError
@@ -29,7 +30,7 @@ labels_option = click.option(
     "--labels", "labels_path", metavar="Y.npz", help="The class of each sample, as the array `labels`."
 )
 threads_option = click.option(
-    "--threads", type=click.IntRange(min=1), metavar="N", help="Threads of the kernels.  [default: all cores]"
+    "--threads", type=click.IntRange(1, MOST_THREADS), metavar="N", help="Threads of the kernels.  [default: all cores]"
 )
 level_option = click.option(
     "--level",

@@ -25,10 +25,10 @@ from accel_sim.cli.output import publish, show, write_json
 from accel_sim.cli.progress import stage
 from accel_sim.errors import Fault, HardwareError, InputError
 from accel_sim.hardware import resolve_structure, structure_names
-from accel_sim.hardware.structures import DEFAULT_ROWS
+from accel_sim.hardware.structures import DEFAULT_ROWS, structure_rule
 from accel_sim.numerics.accumulators import NARROWEST, WIDEST, AccumulatorStructure
 
-_WIDTHS = f"is a width from {NARROWEST} to {WIDEST} bits, 20:wrap, 20:saturate, or a range of widths such as 14..32"
+_RANGES = "a range of widths such as 14..32 (the lowest first)"
 _SPEC = re.compile(r"(\d{1,4})(?:\.\.(\d{1,4}))?")
 
 
@@ -44,22 +44,18 @@ def parse_accumulators(specs: tuple[str, ...], rows: int = DEFAULT_ROWS) -> tupl
     """
     faults: list[Fault] = []
     wanted: list[int | AccumulatorStructure] = []
-    for spec in specs:
-        match = _SPEC.fullmatch(spec.strip())
+    for spec in map(str.strip, specs):
+        match = _SPEC.fullmatch(spec)
         low, high = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
         if NARROWEST <= low <= high <= WIDEST:
             wanted += range(low, high + 1)
-        elif match or not spec.strip():
-            faults.append(Fault("--accumulator", repr(spec), f"{_WIDTHS}, the lowest first"))
+        elif match or not spec:
+            faults.append(Fault("--accumulator", repr(spec), structure_rule(_RANGES)))
         else:
             try:
-                wanted.append(resolve_structure(spec.strip(), rows))
+                wanted.append(resolve_structure(spec, rows, others=(_RANGES,)))
             except HardwareError as error:
-                found = (
-                    f if f.where != "accumulator" else replace(f, rule=f"{_WIDTHS}, {f.rule.removeprefix('is ')}")
-                    for f in error.faults
-                )
-                faults += [replace(f, where=f"--accumulator {spec}, {f.where}") for f in found]
+                faults += [replace(f, where=f"--accumulator {spec}, {f.where}") for f in error.faults]
     if faults:
         raise InputError("accumulators", faults)
     return tuple(wanted)

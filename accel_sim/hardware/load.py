@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from accel_sim.arguments import check_texts, wrong_kind
 from accel_sim.errors import Fault, HardwareError
 from accel_sim.hardware.config import AcceleratorConfig
 from accel_sim.hardware.schema import build
@@ -32,8 +33,12 @@ def load_hardware(
     Raises:
         HardwareError: no such preset or file; not TOML; and, all of them in one error: unknown keys (with the nearest
             known one), missing keys, wrong types or units, values out of range, memories that cannot hold one tile.
+        TypeError: neither a name nor a path, or overrides that are no list of texts.
     """
-    return parse_hardware(_read(name_or_path), str(name_or_path), overrides)
+    if not isinstance(name_or_path, str | os.PathLike):
+        raise wrong_kind("hardware", name_or_path, "is a preset's name or the path of a TOML file")
+    changes = check_texts("overrides", overrides, '["grid.rows=128"]')
+    return parse_hardware(_read(name_or_path), str(name_or_path), changes)
 
 
 def parse_hardware(text: str, where: str = "hardware", overrides: Sequence[str] = ()) -> AcceleratorConfig:

@@ -22,13 +22,15 @@
 import os
 import re
 import tomllib
+from collections.abc import Sequence
 from dataclasses import fields
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from accel_sim.arguments import is_whole, wrong_kind
 from accel_sim.errors import Fault, HardwareError
-from accel_sim.numerics.accumulators import AccumulatorStructure, OverflowPolicy, Stage, plain
+from accel_sim.numerics.accumulators import NARROWEST, WIDEST, AccumulatorStructure, OverflowPolicy, Stage, plain
 
 _PRESETS = resources.files("accel_sim.hardware") / "accumulators"
 _TEXTS = ("name", "inputs", "weights", "description", "source")
@@ -44,6 +46,16 @@ def structure_names() -> tuple[str, ...]:
     return tuple(sorted(f.name.removesuffix(".toml") for f in _PRESETS.iterdir() if f.name.endswith(".toml")))
 
 
+def structure_rule(*others: str) -> str:
+    """What `resolve_structure` takes, as a sentence; `others` are what its caller takes besides."""
+    widths = (f"a width from {NARROWEST} to {WIDEST} bits", "20:wrap", "20:saturate")
+    return f"is {', '.join((*widths, *others, _named_rule()))}"
+
+
+def _named_rule() -> str:
+    return f"a preset ({', '.join(structure_names())}) or a TOML file"
+
+
 def load_structure(name_or_path: str | os.PathLike[str], rows: int = DEFAULT_ROWS) -> AccumulatorStructure:
     """The accumulator of a preset or a TOML file.
 
@@ -55,26 +67,32 @@ def load_structure(name_or_path: str | os.PathLike[str], rows: int = DEFAULT_ROW
         HardwareError: no such preset or file; not TOML; and, all of them in one error: unknown or missing keys, wrong
             types, and everything that AccumulatorStructure refuses.
     """
-    return parse_structure(_read(name_or_path), os.fspath(name_or_path), rows)
+    return parse_structure(_read(name_or_path, f"is {_named_rule()}"), os.fspath(name_or_path), rows)
 
 
 def resolve_structure(
-    spec: str | int | os.PathLike[str] | AccumulatorStructure, rows: int = DEFAULT_ROWS
+    spec: str | int | os.PathLike[str] | AccumulatorStructure, rows: int = DEFAULT_ROWS, *, others: Sequence[str] = ()
 ) -> AccumulatorStructure:
     """The accumulator that a text means.
 
     Args:
         spec: a width in bits ("20" or 20: wraps; "20:saturate"), one of `structure_names()`, a TOML file, a structure.
         rows: as for `load_structure`.
+        others: what the caller takes besides, for messages.
 
     Raises:
-        HardwareError: as `load_structure`, and widths outside 8 to 64 bits.
+        HardwareError: as `load_structure`, and widths outside 8 to 64 bits. TypeError: none of these.
     """
     if isinstance(spec, AccumulatorStructure):
         return spec
-    match = _WIDTH.fullmatch(os.fspath(spec) if not isinstance(spec, int) else str(spec))
+    if is_whole(spec):
+        spec = str(spec)
+    if not isinstance(spec, str | os.PathLike):
+        raise wrong_kind("accumulator", spec, structure_rule(*others))
+    text = os.fspath(spec)
+    match = _WIDTH.fullmatch(text)
     if match is None:
-        return load_structure(str(spec) if isinstance(spec, int) else spec, rows)
+        return parse_structure(_read(text, structure_rule(*others)), text, rows)
     return plain(int(match[1]), OverflowPolicy(match[2] or "wrap"))
 
 
@@ -142,15 +160,14 @@ def _stage(where: str, table: dict[str, Any], rows: int, faults: list[Fault]) ->
     return Stage(bits, OverflowPolicy(overflow), terms)
 
 
-def _read(name_or_path: str | os.PathLike[str]) -> str:
+def _read(name_or_path: str | os.PathLike[str], rule: str) -> str:
     name = os.fspath(name_or_path)
     if name in structure_names():
         return (_PRESETS / f"{name}.toml").read_text("utf-8")
     try:
         return Path(name).read_text("utf-8")
     except (FileNotFoundError, NotADirectoryError):
-        rule = f"is a preset ({', '.join(structure_names())}) or a TOML file"
         raise HardwareError(f"accumulator {name!r}", [Fault("accumulator", repr(name), rule)]) from None
     except (OSError, ValueError) as error:  # a directory, no permission, a name that no file can have, not UTF-8
-        rule = "is a readable TOML file in UTF-8"
-        raise HardwareError(f"accumulator {name!r}", [Fault("accumulator", str(error), rule)]) from None
+        fault = Fault("accumulator", str(error), "is a readable TOML file in UTF-8")
+        raise HardwareError(f"accumulator {name!r}", [fault]) from None

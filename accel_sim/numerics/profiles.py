@@ -6,6 +6,7 @@ out which of them makes two devices disagree.
 
 from enum import Enum
 
+from accel_sim.arguments import wrong_kind
 from accel_sim.errors import AccelSimError, Fault
 from accel_sim.records import dataclass
 
@@ -100,7 +101,9 @@ class UnknownProfileError(AccelSimError):
 
 
 def get_profile(name: str) -> Profile:
-    """The profile of that name; UnknownProfileError lists the names."""
+    """The profile of that name; UnknownProfileError lists the names, TypeError tells what is no name."""
+    if not isinstance(name, str):
+        raise wrong_kind("profile", name, f"is the name of a profile: {', '.join(PROFILES)}")
     if name not in PROFILES:
         raise UnknownProfileError("profile", [Fault("--profile", repr(name), f"is one of {', '.join(PROFILES)}")])
     return PROFILES[name]

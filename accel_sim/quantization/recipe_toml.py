@@ -12,8 +12,9 @@ A file holds any of the keys of `Recipe`; what is absent is as in recipe "minmax
     weight_bits = 8
 """
 
+import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from enum import Enum
 from functools import cache
@@ -21,6 +22,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from accel_sim.arguments import check_texts, wrong_kind
 from accel_sim.errors import Fault, QuantizationError
 from accel_sim.quantization.recipe import LayerRecipe, Recipe
 
@@ -39,7 +41,7 @@ def _built_in(name: str) -> Recipe:
     return parse_recipe(text, name)
 
 
-def get_recipe(recipe: "Recipe | str | Path", overrides: tuple[str, ...] = ()) -> Recipe:
+def get_recipe(recipe: "Recipe | str | os.PathLike[str]", overrides: Sequence[str] = ()) -> Recipe:
     """A recipe as it is, by name, or from the TOML file of that path.
 
     Args:
@@ -48,14 +50,23 @@ def get_recipe(recipe: "Recipe | str | Path", overrides: tuple[str, ...] = ()) -
 
     Raises:
         QuantizationError: an unknown name, or every fault of the file, or of the overrides.
+        TypeError: neither a recipe, a name nor a path; or overrides that are no list of texts.
     """
+    if not isinstance(recipe, Recipe | str | os.PathLike):
+        raise wrong_kind("recipe", recipe, "is a recipe's name, the path of a TOML file, or a Recipe")
     chosen = _recipe(recipe)
-    for text in overrides:
-        chosen = _overridden(chosen, text)
+    faults: list[Fault] = []
+    for text in check_texts("overrides", overrides, '["weights.bits=4"]'):
+        try:
+            chosen = _overridden(chosen, text)
+        except QuantizationError as error:
+            faults += error.faults
+    if faults:
+        raise QuantizationError(f"recipe {chosen.name!r}", faults)
     return chosen
 
 
-def _recipe(recipe: "Recipe | str | Path") -> Recipe:
+def _recipe(recipe: "Recipe | str | os.PathLike[str]") -> Recipe:
     if isinstance(recipe, Recipe):
         return recipe
     if str(recipe) in recipe_names():
@@ -66,7 +77,7 @@ def _recipe(recipe: "Recipe | str | Path") -> Recipe:
         raise QuantizationError("quantization", [Fault("recipe", repr(str(recipe)), rule)])
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a name that no file can have
         raise QuantizationError("quantization", [Fault(str(path), str(error), "is a readable text file")]) from None
     return parse_recipe(text, name=path.stem)
 

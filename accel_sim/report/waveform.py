@@ -133,7 +133,7 @@ def make_waveform(
     window = tile_window(program, index, inputs, tile)
     length = window.last - window.first
     if cycles is not None:
-        length = min(length, max(cycles, 1))
+        length = min(length, cycles)
     _check_size(command.layer, window, length)
     return Waveform(program.name, command.layer, window, length)
 

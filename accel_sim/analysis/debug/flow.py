@@ -169,7 +169,7 @@ def debug(
     graph: Graph,
     calibration: Calibration,
     inputs: Calibration,
-    labels: NDArray[np.integer] | None = None,
+    labels: NDArray[np.generic] | None = None,
     recipe: Recipe | str | Path = "standard",
     *,
     most_samples: int = 64,

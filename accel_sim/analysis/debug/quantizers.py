@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.errors import Fault, InputError
+from accel_sim.analysis.labels import checked_labels, classes_of, label_vector
 from accel_sim.ir import Graph, QuantParams, Tensor
 from accel_sim.quantization import Quantized
 from accel_sim.quantization.activation_grids import shares_grid
@@ -71,19 +71,19 @@ class Judge:
     """
 
     def __init__(
-        self, graph: Graph, inputs: Calibration, labels: NDArray[np.integer] | None = None, most_samples: int = 64
+        self, graph: Graph, inputs: Calibration, labels: NDArray[np.generic] | None = None, most_samples: int = 64
     ) -> None:
         """`labels`: one per sample; `inputs` beyond `most_samples` are left out.
 
         Raises:
-            InputError: not as many labels as samples.
+            InputError: labels that are no classes of the network, or not as many as samples.
         """
         self._samples = list(itertools.islice(samples(graph, inputs), most_samples))
-        if labels is not None and len(labels) < len(self._samples):
-            fault = Fault("labels", str(len(labels)), f"one label for each of {len(self._samples)} samples")
-            raise InputError("debug", [fault])
         self.samples = len(self._samples)
-        self._labels = None if labels is None else np.asarray(labels)[: self.samples]
+        self._labels = None
+        if labels is not None:
+            used = label_vector(labels)[:most_samples]
+            self._labels = checked_labels(used, self.samples, classes_of(graph)).astype(np.int64)
         data: list[NDArray[Any]] = [values for sample in self._samples for values in sample.values()]
         data += [] if self._labels is None else [self._labels]
         self.digest = hashlib.sha256(b"".join(values.tobytes() for values in data)).hexdigest()

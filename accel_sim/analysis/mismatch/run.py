@@ -6,12 +6,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from accel_sim.analysis.labels import checked_labels, classes_of, labels_per_sample, top1
+from accel_sim.analysis.labels import checked_labels, classes_of, label_vector, labels_per_sample, top1
 from accel_sim.analysis.mismatch.place import place_of
 from accel_sim.analysis.mismatch.replay import Device, Replay
 from accel_sim.analysis.mismatch.report import Accuracy, FirstDifference, MismatchComparison, MismatchReport
 from accel_sim.analysis.provenance import Provenance
 from accel_sim.analysis.samples import sample_count, stored
+from accel_sim.arguments import choice_faults
 from accel_sim.compiler import compile_graph
 from accel_sim.errors import Fault, InputError
 from accel_sim.hardware import AcceleratorConfig
@@ -42,9 +43,9 @@ class Comparison:
         explain: bool = True,
         labels: Array | None = None,
     ) -> None:
-        if simulation not in SIMULATIONS:
-            rule = f"is one of {', '.join(SIMULATIONS)}"
-            raise InputError("simulation", [Fault("simulation", repr(simulation), rule)])
+        faults = choice_faults("simulation", simulation, SIMULATIONS)
+        if faults:
+            raise InputError("simulation", faults)
         self._graph, self._simulation = graph, simulation
         self._program = compile_graph(graph, hardware, profile)
         self._machine = Machine(hardware)
@@ -108,7 +109,7 @@ class Votes:
     """Counts the samples whose largest score is at their label, on both sides."""
 
     def __init__(self, labels: Array) -> None:
-        self._labels = np.asarray(labels).reshape(-1)
+        self._labels = label_vector(labels)
         self._seen = self._machine = self._simulated = 0
 
     def check(self, count: int, classes: int) -> None:

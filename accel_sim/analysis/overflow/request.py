@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from accel_sim.analysis.overflow.counts import OverflowCounts
 from accel_sim.analysis.overflow.curve import REFERENCE
+from accel_sim.arguments import check_list, is_whole
 from accel_sim.errors import Fault, InputError
 from accel_sim.hardware import resolve_structure
 from accel_sim.numerics.accumulators import NARROWEST, WIDEST, AccumulatorStructure, OverflowPolicy, plain
@@ -40,8 +41,10 @@ def requested(accumulators: Sequence[int | str | AccumulatorStructure], rows: in
 
     Raises:
         InputError: listing every width outside 8 to 64. HardwareError: a structure that does not exist.
+        TypeError: no list, or something in it that is neither a width nor a structure.
     """
-    widths = tuple(sorted({a for a in accumulators if isinstance(a, int)}))
+    given = check_list("accumulators", accumulators, '[16, 20, "x86-vpmaddubsw"]')
+    widths = tuple(sorted({int(a) for a in given if is_whole(a)}))
     faults = [
         Fault(f"width {bits}", str(bits), f"an accumulator has {NARROWEST} to {WIDEST} bits")
         for bits in widths
@@ -49,7 +52,7 @@ def requested(accumulators: Sequence[int | str | AccumulatorStructure], rows: in
     ]
     if faults:
         raise InputError("accumulators", faults)
-    others = [resolve_structure(a, rows) for a in accumulators if not isinstance(a, int)]
+    others = [resolve_structure(a, rows) for a in given if not is_whole(a)]
     pairs = [plain(bits, policy) for bits in widths for policy in OverflowPolicy]
     return OverflowRequest(widths, (REFERENCE, *dict.fromkeys([*pairs, *others])))
 

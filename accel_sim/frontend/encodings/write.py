@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from accel_sim.arguments import choice_faults
 from accel_sim.errors import Fault, InputError
 from accel_sim.frontend.encodings.records import VERSIONS, Encoding, Encodings, Role
 
@@ -25,8 +26,9 @@ def encodings_text(encodings: Encodings, version: str) -> str:
         InputError: listing what the version cannot say at all: an unknown version, blocks in 0.6.1, widths for which
             2.x has no type, floats in 2.x, tensors of which nobody knows whether they are parameters.
     """
-    if version not in VERSIONS:
-        raise InputError("encodings", [Fault("version", repr(version), f"is one of {', '.join(VERSIONS)}")])
+    faults = choice_faults("version", version, VERSIONS)
+    if faults:
+        raise InputError("encodings", faults)
     faults = [fault for entry in encodings.entries for fault in _faults(entry, version)]
     if faults:
         raise InputError(f"encodings in version {version}", faults)

@@ -39,9 +39,13 @@ def written(graph: Graph, form: Form, path: str | Path | None) -> bytes:
     Raises:
         UnsupportedModelError: listing everything that the form cannot say. OSError: `path` cannot be written.
     """
+    subject = f"graph {graph.name!r} as {form.name}"
+    if all(tensor.element.is_float for tensor in graph.activations()):
+        fault = Fault("tensors", "all are float32", "an integer network is written", "quantize the graph")
+        raise UnsupportedModelError(subject, [fault])
     faults = [*_grid_faults(graph), *operator_faults(graph, form)]
     if faults:
-        raise UnsupportedModelError(f"graph {graph.name!r} as {form.name}", faults)
+        raise UnsupportedModelError(subject, faults)
     content = serialized(graph, form)
     if path is not None:
         write_whole(path, content)

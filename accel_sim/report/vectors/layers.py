@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from difflib import get_close_matches
 
+from accel_sim.arguments import wrong_kind
 from accel_sim.errors import Fault, InputError
 from accel_sim.program import Command, Convolve, MatrixMultiply, Program, TransposeConvolve
 from accel_sim.program.geometry import MatrixCommand
@@ -17,6 +18,8 @@ def layer_name(program: Program, text: str) -> str:
     Raises:
         InputError: no such layer, or several; names those nearest to it.
     """
+    if not isinstance(text, str):
+        raise wrong_kind("layer", text, "is the name of a layer, or a part of it")
     names = _layers(program.commands)
     containing = [name for name in names if text and text in name]
     if text in names:
