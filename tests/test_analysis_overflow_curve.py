@@ -95,5 +95,5 @@ def test_what_cannot_be_asked_is_told():
         accel_sim.overflow(graph, None, ["gemmini"], labels=np.arange(3))
     with pytest.raises(InputError, match="3 for 2 samples: there is one for each sample"):
         accel_sim.overflow(graph, np.zeros((2, 6), np.int8), labels=np.arange(3))
-    with pytest.raises(HardwareError, match="nothing': is a width from 8 to 64 bits, .*a preset"):
+    with pytest.raises(HardwareError, match=r"nothing': is a width from 8 to 64 bits, .*a preset"):
         accel_sim.overflow(graph, np.zeros((2, 6), np.int8), ["nothing"])
