@@ -30,11 +30,14 @@ addEventListener("load", () => {
     const texts = [...svg.querySelectorAll("text")];
     const beyond = texts.filter(t => { const b = box(t); return b.left < 0 || b.right > innerWidth
       || b.top < outer.top - 30 || b.bottom > outer.bottom + 5 });
-    return {title: f.querySelector("figcaption").textContent, width: outer.width, height: outer.height,
+    f.scrollLeft = f.scrollTop = 1e6;
+    const reached = {scrolled: f.scrollLeft, hidden: f.scrollWidth - f.clientWidth, down: f.scrollTop};
+    f.scrollLeft = f.scrollTop = 0;
+    return {title: f.querySelector("figcaption").textContent, width: outer.width, height: outer.height, ...reached,
       marks: shapes.filter(b => b.width + b.height > 0).length, texts: texts.length,
       beyond: beyond.map(t => t.textContent),
       contrast: Math.min(...texts.map(t => contrast(getComputedStyle(t).fill)))} };
-  const found = {
+  const found = {inner: innerWidth,
     figures: [...document.querySelectorAll("figure")].map(figure), ground,
     cut: [...document.querySelectorAll(".scroll")].filter(e => e.scrollWidth > e.clientWidth).map(
       e => e.querySelector("caption").textContent),

@@ -158,6 +158,19 @@ def test_every_figure_is_drawn_and_nothing_is_asked_of_the_network(pages, opened
     assert "img" not in found["elements"]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_on_a_narrow_screen_figures_keep_their_size_and_scroll(pages, opened, tmp_path, kind):
+    narrow = open_page(pages[kind], tmp_path, width=500).found
+    assert narrow["inner"] <= 640
+    assert not narrow["wide"], "the page itself does not scroll sideways"
+    for figure in narrow["figures"]:
+        assert figure["width"] >= 640, figure
+        assert figure["hidden"] >= 640 - narrow["inner"], figure
+        assert figure["scrolled"] == pytest.approx(figure["hidden"], abs=1), figure
+        assert figure["down"] == 0, figure
+    assert all(figure["scrolled"] == figure["hidden"] == 0 for figure in opened(kind).found["figures"])
+
+
 def test_a_dark_screen_has_light_text_on_dark_ground(pages, opened, tmp_path):
     light = opened("overflow").found
     dark = open_page(pages["overflow"], tmp_path, dark=True).found
