@@ -11,6 +11,7 @@ from accel_sim.numerics.profiles import Arithmetic, Profile, refuse
 from accel_sim.numerics.softmax import (
     FixedPointSoftmax,
     FloatTableSoftmax,
+    LaneSoftmax,
     RealSoftmax,
     SoftmaxRecipe,
     TableSoftmax16,
@@ -40,12 +41,13 @@ def derive_softmax(profile: Profile, op: Softmax, x: QuantParams, y: QuantParams
     """The recipe of softmax over `length` elements; its codes lie on `softmax_grid(profile, x, y)`.
 
     `length` matters to ONNX Runtime alone, which aligns its table so that the sum cannot overflow. It has an integer
-    kernel for 8-bit codes of one type and leaves all others in float32, whose results the real softmax stands for.
+    kernel for 8-bit codes of one type and leaves all others in float32.
     """
     if profile.softmax in _FIXED:
         return _sixteen_bits(op, x) if x.bits > 8 else _fixed_point(profile, op, x, softmax_grid(profile, x, y))
-    if profile.softmax is Arithmetic.FLOAT32 and x.bits <= 8 and x.signed == y.signed:
-        return _float_table(x, y, length)
+    if profile.softmax is Arithmetic.FLOAT32:
+        one_type = max(x.bits, y.bits) <= 8 and x.signed == y.signed
+        return _float_table(x, y, length) if one_type else _in_float32(op, x, y)
     return _real(op, x, y)
 
 
@@ -79,6 +81,11 @@ def _float_table(x: QuantParams, y: QuantParams, length: int) -> FloatTableSoftm
     table = tuple(float(np.float32(float(exponential(Fraction(a))))) for a in arguments)
     output_scale = float(np.floor(np.float32(1) / np.float32(y.scale[0])))
     return FloatTableSoftmax(table, output_scale, y.zero_point[0], y.low, y.high)
+
+
+def _in_float32(op: Softmax, x: QuantParams, y: QuantParams) -> LaneSoftmax:
+    scale = float(np.float32(x.scale[0]) * np.float32(op.beta))
+    return LaneSoftmax(scale, x.zero_point[0], y.scale[0], y.zero_point[0], y.low, y.high)
 
 
 def _real(op: Softmax, x: QuantParams, y: QuantParams) -> RealSoftmax:

@@ -69,7 +69,14 @@ from accel_sim.numerics.resize import (
     RawFloatBilinear,
     RescaledBilinear,
 )
-from accel_sim.numerics.softmax import FixedPointSoftmax, FloatTableSoftmax, RealSoftmax, SoftmaxRecipe, TableSoftmax16
+from accel_sim.numerics.softmax import (
+    FixedPointSoftmax,
+    FloatTableSoftmax,
+    LaneSoftmax,
+    RealSoftmax,
+    SoftmaxRecipe,
+    TableSoftmax16,
+)
 
 __all__ = [
     "LITERT",
@@ -105,6 +112,7 @@ __all__ = [
     "FusedFloatSum",
     "Integers",
     "InterpolationAxis",
+    "LaneSoftmax",
     "MeanRecipe",
     "Product",
     "Profile",

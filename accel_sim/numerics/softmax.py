@@ -4,6 +4,8 @@ from abc import abstractmethod
 
 import numpy as np
 
+from accel_sim.numerics.float_exponential import float_exponential, lane_sum
+from accel_sim.numerics.floats import dequantize_float32, quantize_float32
 from accel_sim.numerics.gemmlowp import exp_on_negative_values, reciprocal
 from accel_sim.numerics.integers import (
     Integers,
@@ -129,6 +131,30 @@ class FloatTableSoftmax(SoftmaxRecipe):
         return (
             np.clip(share, self.low - self.zero_point, self.high - self.zero_point).astype(np.int64) + self.zero_point
         )
+
+
+@dataclass(frozen=True)
+class LaneSoftmax(SoftmaxRecipe):
+    """ONNX Runtime Softmax left in float32: dequantize, exponentials of what lies below the maximum, quantize.
+
+    ::
+
+        e = float_exponential(f32(real - largest real))
+        y = QuantizeLinear(f32(e * f32(1 / lane_sum(e))))
+    """
+
+    input_scale: float
+    input_zero_point: int
+    scale: float
+    zero_point: int
+    low: int
+    high: int
+
+    def _codes(self, x: Integers) -> Integers:
+        real = dequantize_float32(as_int64(x), self.input_scale, self.input_zero_point)
+        e = float_exponential(real - real.max(axis=-1, keepdims=True))
+        share = np.float32(1) / lane_sum(e)
+        return quantize_float32(e * share[..., None], self.scale, self.zero_point, self.low, self.high)
 
 
 @dataclass(frozen=True)

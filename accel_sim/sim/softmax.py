@@ -1,4 +1,4 @@
-"""ApplySoftmax: every recipe as a table of exponentials by the distance to the maximum."""
+"""ApplySoftmax: recipes as tables of exponentials by the distance to the maximum, but for ONNX Runtime's float32."""
 
 from collections.abc import Callable
 from functools import singledispatch
@@ -6,6 +6,7 @@ from functools import singledispatch
 import numpy as np
 
 from accel_kernels import softmax as kernels
+from accel_kernels.softmax_lanes import softmax_lanes
 from accel_sim.numerics.gemmlowp import exp_on_negative_values
 from accel_sim.numerics.integers import (
     clamp,
@@ -18,6 +19,7 @@ from accel_sim.numerics.interpolated import exponential_table, interpolate, reci
 from accel_sim.numerics.softmax import (
     FixedPointSoftmax,
     FloatTableSoftmax,
+    LaneSoftmax,
     RealSoftmax,
     SoftmaxRecipe,
     TableSoftmax16,
@@ -80,6 +82,8 @@ def softmax_tables(command: ApplySoftmax) -> Tables:
 
 
 def _rows(command: ApplySoftmax) -> Rows:
+    if isinstance(command.recipe, LaneSoftmax):
+        return _lane_rows(command.recipe)
     tables = softmax_tables(command)
     exponentials, low, high, scale, zero = (
         tables.exponentials,
@@ -94,6 +98,13 @@ def _rows(command: ApplySoftmax) -> Rows:
         return lambda x, codes: kernels.softmax_table16(x, exponentials, tables.reciprocals, codes)
     kernel = kernels.softmax_float32 if tables.form == "float32" else kernels.softmax_float64
     return lambda x, codes: kernel(x, exponentials, scale, zero, low, high, codes)
+
+
+def _lane_rows(recipe: LaneSoftmax) -> Rows:
+    """Without a table: float32 tells arguments apart that lie equally far from different maxima."""
+    given = np.float32(recipe.input_scale), recipe.input_zero_point
+    grid = np.float32(recipe.scale), recipe.zero_point, recipe.low, recipe.high
+    return lambda x, codes: softmax_lanes(x, *given, *grid, codes)
 
 
 @singledispatch

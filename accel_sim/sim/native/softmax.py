@@ -3,6 +3,7 @@
 import numpy as np
 
 from accel_kernels.native.tables import Field
+from accel_sim.numerics.softmax import LaneSoftmax
 from accel_sim.program import ApplySoftmax
 from accel_sim.sim.native.step import OPERANDS, NativeStep, Source, lowers, pinned, target
 from accel_sim.sim.preparation import Context
@@ -13,7 +14,7 @@ from accel_sim.sim.softmax import softmax_tables
 def lower_softmax(command: ApplySoftmax, context: Context) -> NativeStep | None:
     """The step of a softmax along the last axis."""
     x, y = command.input, command.output_to
-    if x.dtype not in OPERANDS or y.dtype not in OPERANDS or not y.size:
+    if x.dtype not in OPERANDS or y.dtype not in OPERANDS or not y.size or isinstance(command.recipe, LaneSoftmax):
         return None
     tables, source = softmax_tables(command), Source.of(x, context)
     table = pinned(tables.exponentials)
