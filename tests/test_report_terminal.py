@@ -1,6 +1,7 @@
 """What is printed: it fits the terminal, loses no digit, and numbers read as what they are."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -15,9 +16,9 @@ from accel_sim.hardware import load_hardware
 from accel_sim.report.inspection import InspectedOperator, Inspection
 from accel_sim.report.json_form import to_json
 from accel_sim.report.run_report import RunReport
-from accel_sim.report.terminal.fitted import distinguishing, shorten, shortened
+from accel_sim.report.terminal.fitted import Column, FittedTable, Side, distinguishing, shorten, shortened
 from accel_sim.report.terminal.pages import to_text
-from accel_sim.report.terminal.style import bar, decibel, percent, scaled, size_bytes
+from accel_sim.report.terminal.style import bar, decibel, percent, scaled, size_bytes, to_string
 from accel_sim.sim.result import LayerResult, Level, RunResult
 
 ABOUT = Provenance("net", "ab" * 32, "tflite", load_hardware("edge-16x16"), "500 samples of x.npz")
@@ -85,6 +86,27 @@ def test_numbers_are_whole_or_absent(width):
     for number in ("-54,321", "98,765"):
         assert text.count(number) in (0, len(NAMES))
     assert "61,725 per sample, 123 µs at 500 MHz" in text
+
+
+@pytest.mark.parametrize("width", [20, 40, 60])
+def test_no_cell_of_a_table_is_cut(width):
+    """Numbers keep their digits and headings their letters, however little room there is."""
+    rows = [["a/long/name/of/a/layer", "Conv2D", "5.98 M", "99.33 %", "-1,234,567", "double rounding"]] * 2
+    columns = (
+        Column("Layer", Side.NAME), Column("Operator", Side.LEFT), Column("persistent"), Column("Share"),
+        Column("Lowest"), Column("Cause", Side.TEXT),
+    )  # fmt: skip
+    heading, _, first, *_ = to_string(FittedTable(columns, rows), width=width).splitlines()
+    for text in ("Layer", "Operator", "persistent", "Share", "Lowest", "Cause"):
+        assert text in heading
+    for text in ("ayer ", "Conv2D", "5.98 M", "99.33 %", "-1,234,567", "double"):
+        assert text in first
+
+
+@pytest.mark.parametrize("kind", REPORTS)
+def test_a_narrow_page_has_no_number_that_a_wide_one_has_not(kind):
+    words = {w: set(re.findall(r"[^\s:;,()]*\d[^\s:;()]*", to_text(REPORTS[kind](), width=w))) for w in (30, 400)}
+    assert {word for word in words[30] if "…" not in word and len(word) > 1} <= words[400]
 
 
 def test_columns_without_figures_are_not_shown():

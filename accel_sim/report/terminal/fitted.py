@@ -1,4 +1,7 @@
-"""Tables that stay readable where the terminal is narrow: names lose their middle, texts wrap, then columns go."""
+"""Tables that stay readable where the terminal is narrow: names lose their middle, texts wrap, then columns go.
+
+Numbers are never cut: where nothing more can go, lines are longer than the terminal, which breaks them.
+"""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,6 +17,7 @@ from accel_sim.records import dataclass
 
 _GAP = 2  # spaces between columns
 _SHORTEST_NAME = 16
+_LEAST = 10  # characters of a name or a text, where not even the numbers have room
 
 
 class Side(Enum):
@@ -47,15 +51,17 @@ class FittedTable:
     rows: Sequence[Sequence[Cell]]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """The table in the width that there is."""
-        yield _plain(self).fitted(options.max_width)
+        """The table in the width that there is, or in the one that it needs."""
+        table, needed = _plain(self).fitted(options.max_width)
+        yield from console.render(table, options.update(max_width=max(options.max_width, needed)))
 
-    def fitted(self, width: int) -> Table:
-        """The table in at most `width` columns, where its numbers leave room for that."""
+    def fitted(self, width: int) -> tuple[Table, int]:
+        """The table in at most `width` columns, where its numbers leave room for that; and the width that it needs."""
         shown = self._shown(width)
         flexible = [i for i in shown if self.columns[i].side in _FLEXIBLE]
         room = width - self._width([i for i in shown if i not in flexible], gaps=len(shown))
         lengths = dict(zip(flexible, _share(room, [self._natural(i) for i in flexible]), strict=True))
+        needed = 0
         table = Table(box=box.SIMPLE_HEAD, padding=(0, _GAP - 1, 0, 0), show_edge=False)
         for i in shown:
             side, heading = self.columns[i].side, self.columns[i].heading
@@ -64,10 +70,11 @@ class FittedTable:
             table.add_column(
                 heading, justify=justify, no_wrap=wrapped is None, width=wrapped, overflow="fold", header_style="dim"
             )
+            needed += lengths.get(i, self._natural(i)) + _GAP
         cells = [self._set(i, lengths.get(i)) for i in shown]
         for row in zip(*cells, strict=True):
             table.add_row(*row)
-        return table
+        return table, needed
 
     def _set(self, column: int, length: int | None) -> list[Cell]:
         """The cells of a column."""
@@ -105,7 +112,8 @@ def _share(room: int, wanted: list[int]) -> list[int]:
     """Room for each of several names: what it wants, or an equal part of what is left."""
     given: dict[int, int] = {}
     for rank, i in enumerate(sorted(range(len(wanted)), key=lambda i: wanted[i])):
-        given[i] = max(min(wanted[i], (room - sum(given.values())) // (len(wanted) - rank)), 1)
+        share = (room - sum(given.values())) // (len(wanted) - rank)
+        given[i] = min(wanted[i], max(share, _LEAST))
     return [given[i] for i in range(len(wanted))]
 
 

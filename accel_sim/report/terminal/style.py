@@ -16,7 +16,7 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 def to_string(renderable: RenderableType, *, width: int | None = None, color: bool = False) -> str:
-    """A renderable as text of at most `width` columns; of COLUMNS, the terminal, or 100, by default."""
+    """A renderable as text of `width` columns, more where numbers need them; of COLUMNS, the terminal, or 100."""
     stream = StringIO()
     console = Console(
         file=stream,
@@ -27,7 +27,7 @@ def to_string(renderable: RenderableType, *, width: int | None = None, color: bo
         highlight=False,
         emoji=False,  # names are shown as they are
     )
-    console.print(renderable)
+    console.print(renderable, crop=False)
     lines = stream.getvalue().splitlines()
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
