@@ -40,7 +40,7 @@ def test_an_archive_is_its_arrays(tmp_path: Path, save) -> None:
     save(tmp_path / "x.npz", **arrays)
     assert_same(listed(graph, tmp_path / "x.npz"), listed(graph, arrays))
     assert sample_count(graph, tmp_path / "x.npz") == 37
-    batches = list(file_batches(tmp_path / "x.npz", {"a": 2, "b": 1}))
+    batches = [batch for _, batch in file_batches(tmp_path / "x.npz", {"a": 2, "b": 1})]
     assert [len(b["b"]) for b in batches] == [16, 16, 5]
 
 
@@ -136,3 +136,31 @@ def test_files_that_are_no_data_are_one_message(tmp_path: Path, content: str, me
     with pytest.raises(QuantizationError, match=message) as caught:
         listed(graph, tmp_path if content == "none" else path)
     assert len(caught.value.faults) == 1
+
+
+def test_a_fault_says_in_which_file_and_where(tmp_path: Path) -> None:
+    graph, folder = two_inputs(), tmp_path / "data"
+    folder.mkdir()
+    np.savez(folder / "1.npz", a=np.ones((40, 3)), b=np.ones((20, 3)))
+    bad = np.ones((40, 3))
+    bad[35, 2] = np.nan  # of sample 17: the second batch, whose rows begin with 32
+    np.savez(folder / "2.npz", a=bad, b=np.ones((20, 3)))
+    with pytest.raises(QuantizationError) as caught:
+        quantize(graph, folder, "minmax")
+    where = f"calibration {str(folder / '2.npz')!r}, from sample 16 on: calibration 'a': "
+    assert str(caught.value).startswith(where)
+    assert "at [3, 2]" in str(caught.value)
+
+
+def test_an_encrypted_archive_is_one_message(tmp_path: Path) -> None:
+    path = tmp_path / "x.npz"
+    np.savez(path, a=np.ones((40, 3)), b=np.ones((20, 3)))
+    content = bytearray(path.read_bytes())
+    for header, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # bit 0 of the flags says that a member is encrypted
+        at = content.find(header)
+        while at >= 0:
+            content[at + flags] |= 1
+            at = content.find(header, at + 1)
+    path.write_bytes(content)
+    with pytest.raises(QuantizationError, match="encrypted"):
+        quantize(two_inputs(), path, "minmax")

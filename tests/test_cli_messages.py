@@ -72,6 +72,49 @@ def test_an_accumulator_that_is_no_file_may_be_what_the_function_takes():
     assert "range" not in str(caught.value)
 
 
+HOSTILE = {
+    "open brackets": "a = " + "[" * 20_000,
+    "brackets": f"a = {'[' * 20_000}{']' * 20_000}",
+    "digits": "a = " + "9" * 5000,
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_toml_that_no_parser_takes(capsys, files, tmp_path, kind):  # noqa: F811 - a fixture
+    path = tmp_path / "x.toml"
+    path.write_text(HOSTILE[kind])
+    output = tmp_path / "o.onnx"
+    data = ("--calibration", files / "calibration.npz", "--output", output)
+    for arguments in (
+        ("run", files / "q.onnx", "--hw", path),
+        ("hw", path),
+        ("overflow", files / "q.onnx", "--accumulator", path),
+        ("quantize", files / "float.onnx", *data, "--recipe", path),
+    ):
+        assert "valid TOML" in told(capsys, *arguments)
+    value = HOSTILE[kind].partition("= ")[2]
+    told(capsys, "run", files / "q.onnx", "--set", f"grid.rows={value}")
+    told(capsys, "quantize", files / "float.onnx", *data, "--set", f"weights.bits={value}")
+    assert not output.exists()
+
+
+def test_labels_are_called_labels(capsys, files):  # noqa: F811 - a fixture
+    assert "labels '" in told(capsys, "compare", files / "q.onnx", "--labels", files / "q.onnx")
+
+
+def test_a_dash_is_no_file(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "names a file: the report itself is printed" in told(capsys, "hw", "edge-16x16", "--json", "-")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_journal_is_no_report(capsys, files, tmp_path):  # noqa: F811 - a fixture
+    path = tmp_path / "j.json"
+    arguments = ("--calibration", files / "calibration.npz", "--journal", path, "--json", path)
+    assert "neither an input nor another output" in told(capsys, "debug", files / "float.onnx", *arguments)
+    assert not path.exists()
+
+
 def test_limits_are_written_out(capsys):
     code, out, _ = invoke(capsys, "hw", "edge-16x16")
     assert code == 0

@@ -47,7 +47,9 @@ def debug_command(
     """Find out where a quantized network loses accuracy, and what helps (figure 9 of the white paper)."""
     from accel_sim.quantization import get_recipe
 
-    with output_files((model, calibration, inputs, labels_path, recipe), json=json_path, report=report_path) as files:
+    with output_files(
+        (model, calibration, inputs, labels_path, recipe, journal), json=json_path, report=report_path
+    ) as files:
         with stage(f"reading {model}"):
             graph = api.load(model)
             data = Path(calibration)

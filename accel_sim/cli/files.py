@@ -20,13 +20,13 @@ _DAMAGED = (
 )  # fmt: skip
 
 
-def read_npz(path: str) -> dict[str, Array]:
-    """All arrays of an .npz file.
+def read_npz(path: str, what: str = "inputs") -> dict[str, Array]:
+    """All arrays of an .npz file; `what` says in errors what they are.
 
     Raises:
         InputError: missing, unreadable, another kind of file, damaged, or holding Python objects.
     """
-    subject = f"inputs {path!r}"
+    subject = f"{what} {path!r}"
     file = Path(path)
     if not file.is_file():
         what = "a directory" if file.is_dir() else "not a regular file" if file.exists() else "no such file"
@@ -34,7 +34,10 @@ def read_npz(path: str) -> dict[str, Array]:
     try:
         if not zipfile.is_zipfile(path):
             raise InputError(subject, [Fault("file", "not an .npz", "is an .npz file, as numpy.savez writes it")])
-        with np.load(path, allow_pickle=False) as archive:
+        with (
+            file.open("rb") as stream,
+            np.load(stream, allow_pickle=False) as archive,
+        ):  # which leaves it open if damaged
             arrays = {name: archive[name] for name in archive.files}
     except OSError as error:
         raise InputError(subject, [Fault("file", error.strerror or str(error), "can be read")]) from None
@@ -56,6 +59,8 @@ class OutputFile:
 
     def __init__(self, path: str, option: str) -> None:
         self._path, self._option = path, option
+        if path == "-":
+            raise self._refusal("the standard output", "names a file: the report itself is printed")
         if Path(path).is_dir():
             raise self._refusal("is a directory", "names a file")
         try:

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import click
 import numpy as np
+from click.core import ParameterSource
 from numpy.typing import NDArray
 
 from accel_sim.analysis.choices import MOST_THREADS
@@ -108,11 +109,18 @@ def read_labels(path: str) -> Array:
     Raises:
         InputError: a file without such an array.
     """
-    arrays = read_npz(path)
+    arrays = read_npz(path, "labels")
     if "labels" not in arrays and len(arrays) != 1:
         names = ", ".join(arrays) or "none"
         raise InputError(f"labels {path!r}", [Fault("arrays", names, "one is called `labels`, or there is only one")])
     return arrays["labels"] if "labels" in arrays else next(iter(arrays.values()))
+
+
+def given_options() -> list[str]:
+    """The options that the command line gives to the command which runs."""
+    context = click.get_current_context()
+    options = [p for p in context.command.params if isinstance(p, click.Option) and p.name]
+    return [p.opts[-1] for p in options if context.get_parameter_source(str(p.name)) is ParameterSource.COMMANDLINE]
 
 
 def hardware_of(name: str, overrides: tuple[str, ...]) -> AcceleratorConfig:

@@ -10,6 +10,7 @@ from accel_sim.analysis.choices import DEFAULT_ACCUMULATORS
 from accel_sim.cli.boundary import DIFFERENCES, DONE
 from accel_sim.cli.files import output_files
 from accel_sim.cli.options import (
+    given_options,
     hardware_of,
     input_options,
     json_option,
@@ -108,10 +109,7 @@ def overflow_command(
     of a certificate does not hold.
     """
     if checked_path is not None:
-        given = {"--accumulator": accumulators, "--certificates": certificates_path, "--inputs": inputs_path}
-        given |= {"--labels": labels_path}
-        given |= {"--json": json_path, "--report": report_path, "--profile": profile}
-        return _check(model, checked_path, [name for name, value in given.items() if value])
+        return _check(model, checked_path)
     hardware = hardware_of(hw, overrides)
     wanted = parse_accumulators(accumulators, hardware.grid.rows) or DEFAULT_ACCUMULATORS
     outputs = {"json": json_path, "report": report_path, "certificates": certificates_path}
@@ -148,9 +146,10 @@ def overflow_command(
     return DIFFERENCES if accumulators and not report.all_proved else DONE
 
 
-def _check(model: str, path: str, meaningless: list[str]) -> int:
+def _check(model: str, path: str) -> int:
     from accel_sim.report.terminal.certificate import check_page
 
+    meaningless = [name for name in given_options() if name != "--check-certificates"]
     if meaningless:
         raise click.UsageError(f"{', '.join(meaningless)}: --check-certificates verifies a file and does nothing else")
     with stage(f"reading {model}"):

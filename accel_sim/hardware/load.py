@@ -1,7 +1,6 @@
 """From a preset's name or a TOML file, with overrides, to an AcceleratorConfig; every fault is listed at once."""
 
 import os
-import tomllib
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -11,6 +10,7 @@ from accel_sim.arguments import check_texts, wrong_kind
 from accel_sim.errors import Fault, HardwareError
 from accel_sim.hardware.config import AcceleratorConfig
 from accel_sim.hardware.schema import build
+from accel_sim.toml_text import parse_toml
 
 DEFAULT_HARDWARE = "edge-16x16"
 _PRESETS = resources.files("accel_sim.hardware") / "presets"
@@ -44,8 +44,8 @@ def load_hardware(
 def parse_hardware(text: str, where: str = "hardware", overrides: Sequence[str] = ()) -> AcceleratorConfig:
     """The accelerator of a TOML text; `where` names it in errors. Raises HardwareError as `load_hardware`."""
     try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        document = parse_toml(text)
+    except ValueError as error:
         raise HardwareError(f"hardware {where!r}", [Fault("TOML", str(error), "the file is valid TOML")]) from None
     faults: list[Fault] = []
     for override in overrides:
@@ -89,7 +89,7 @@ def _override(document: dict[str, Any], override: str, faults: list[Fault]) -> N
 def _toml_value(text: str) -> Any:
     """A value as TOML writes it; what is not TOML is a string, so that enum values need no quotes."""
     try:
-        parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+        parsed = parse_toml(f"value = {text}")
+    except ValueError:
         return text
     return parsed["value"] if set(parsed) == {"value"} else text

@@ -21,7 +21,6 @@
 
 import os
 import re
-import tomllib
 from collections.abc import Sequence
 from dataclasses import fields
 from importlib import resources
@@ -31,6 +30,7 @@ from typing import Any
 from accel_sim.arguments import is_whole, wrong_kind
 from accel_sim.errors import Fault, HardwareError
 from accel_sim.numerics.accumulators import NARROWEST, WIDEST, AccumulatorStructure, OverflowPolicy, Stage, plain
+from accel_sim.toml_text import parse_toml
 
 _PRESETS = resources.files("accel_sim.hardware") / "accumulators"
 _TEXTS = ("name", "inputs", "weights", "description", "source")
@@ -99,8 +99,8 @@ def resolve_structure(
 def parse_structure(text: str, where: str = "accumulator", rows: int = DEFAULT_ROWS) -> AccumulatorStructure:
     """The accumulator of a TOML text; `where` names it in errors. Raises HardwareError as `load_structure`."""
     try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        document = parse_toml(text)
+    except ValueError as error:
         raise HardwareError(f"accumulator {where!r}", [Fault("TOML", str(error), "the file is valid TOML")]) from None
     faults: list[Fault] = []
     values = _values(document, faults)

@@ -105,5 +105,5 @@ def get_profile(name: str) -> Profile:
     if not isinstance(name, str):
         raise wrong_kind("profile", name, f"is the name of a profile: {', '.join(PROFILES)}")
     if name not in PROFILES:
-        raise UnknownProfileError("profile", [Fault("--profile", repr(name), f"is one of {', '.join(PROFILES)}")])
+        raise UnknownProfileError("profile", [Fault("name", repr(name), f"is one of {', '.join(PROFILES)}")])
     return PROFILES[name]

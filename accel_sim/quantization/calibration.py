@@ -33,13 +33,13 @@ def samples(graph: Graph, calibration: Calibration) -> Iterator[Sample]:
             names, shapes, types that are not float, NaN or infinite values.
     """
     empty = True
-    for number, batch in enumerate(_batches(graph, calibration)):
+    for where, batch in _batches(graph, calibration):
         arrays = _named(graph, batch)
         faults = [f for name, array in arrays.items() for f in _array_faults(graph, name, array)]
         faults += [Fault("calibration", n, "every input needs data") for n in graph.inputs if n not in arrays]
         if faults:
-            raise QuantizationError(f"calibration batch {number}", faults)
-        for sample in _cut(graph, arrays, number):
+            raise QuantizationError(where, faults)
+        for sample in _cut(graph, arrays, where):
             empty = False
             yield sample
     if empty:
@@ -60,13 +60,15 @@ def sample_count(graph: Graph, calibration: Calibration) -> int | None:
     return None
 
 
-def _batches(graph: Graph, calibration: Calibration) -> Iterator[Any]:
+def _batches(graph: Graph, calibration: Calibration) -> Iterator[tuple[str, Any]]:
+    """The batches, each with where it is from, for messages."""
     if isinstance(calibration, str | Path):
-        yield from file_batches(Path(calibration), _lengths(graph))
+        for where, batch in file_batches(Path(calibration), _lengths(graph)):
+            yield f"calibration {where}", batch
     elif isinstance(calibration, np.ndarray | Mapping):
-        yield calibration
+        yield "calibration", calibration
     elif isinstance(calibration, Iterable):
-        yield from calibration
+        yield from ((f"calibration batch {number}", batch) for number, batch in enumerate(calibration))
     else:
         rule = "is an array, a dictionary of arrays, an iterable of these, an .npz file, or a folder of .npy files"
         raise QuantizationError("quantization", [Fault("calibration", type(calibration).__name__, rule)])
@@ -116,12 +118,12 @@ def _is_multiple(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
     return len(shape) == len(wanted) and shape[1:] == wanted[1:] and whole
 
 
-def _cut(graph: Graph, arrays: Mapping[str, NDArray[Any]], number: int) -> Iterator[Sample]:
+def _cut(graph: Graph, arrays: Mapping[str, NDArray[Any]], where: str) -> Iterator[Sample]:
     lengths = {n: file_shape(graph.tensors[n])[:1] for n in graph.inputs}
     counts = {n: len(arrays[n]) // lengths[n][0] if lengths[n] and lengths[n][0] else 1 for n in graph.inputs}
     if len(set(counts.values())) > 1:
         fault = Fault("calibration", str(counts), "every input has the same number of samples")
-        raise QuantizationError(f"calibration batch {number}", [fault])
+        raise QuantizationError(where, [fault])
     for index in range(next(iter(counts.values()), 0)):
         yield {
             n: np.ascontiguousarray(graph.tensors[n].from_file_layout(_slice(arrays[n], lengths[n], index)), np.float32)

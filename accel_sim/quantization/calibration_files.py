@@ -21,7 +21,9 @@ from accel_sim.records import dataclass
 
 _AT_ONCE = 16
 """Samples of one batch."""
-_DAMAGED = (OSError, ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+_DAMAGED = (
+    OSError, ValueError, EOFError, KeyError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error
+)  # fmt: skip  # RuntimeError: an encrypted archive
 _READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -45,8 +47,8 @@ class _Header:
         return bool(self.shape) and not self.is_fortran and not self.dtype.hasobject
 
 
-def file_batches(path: Path, lengths: Mapping[str, int]) -> Iterator[Any]:
-    """The arrays of a file or of a folder, batch by batch.
+def file_batches(path: Path, lengths: Mapping[str, int]) -> Iterator[tuple[str, Any]]:
+    """The arrays of a file or of a folder, batch by batch, each with where it is from, as a phrase.
 
     Args:
         path: of an .npz file or a folder.
@@ -64,7 +66,7 @@ def file_batches(path: Path, lengths: Mapping[str, int]) -> Iterator[Any]:
         raise QuantizationError("quantization", [Fault(str(path), "a folder without any", rule)])
     for file in files:
         if file.suffix == ".npy":
-            yield _mapped(file)
+            yield repr(str(file)), _mapped(file)
         else:
             yield from _npz_batches(file, lengths)
 
@@ -104,14 +106,15 @@ def load_npz(path: Path) -> dict[str, NDArray[Any]]:
         raise _damaged(path, error, "is a readable .npz file of named arrays") from None
 
 
-def _npz_batches(path: Path, lengths: Mapping[str, int]) -> Iterator[dict[str, NDArray[Any]]]:
+def _npz_batches(path: Path, lengths: Mapping[str, int]) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
+    where = repr(str(path))
     try:
         headers = _headers(path)
     except _DAMAGED as error:
         raise _damaged(path, error, "is a readable .npz file of named arrays") from None
     total = _samples_of(headers, lengths)
     if total is None:
-        yield load_npz(path)
+        yield where, load_npz(path)
         return
     try:
         with ExitStack() as stack:
@@ -121,7 +124,8 @@ def _npz_batches(path: Path, lengths: Mapping[str, int]) -> Iterator[dict[str, N
                 _Header.read(file)
             for start in range(0, total, _AT_ONCE):
                 count = min(_AT_ONCE, total - start)
-                yield {n: _rows(files[n], h, count * lengths.get(n, 1)) for n, h in headers.items() if h is not None}
+                rows = {n: _rows(files[n], h, count * lengths.get(n, 1)) for n, h in headers.items() if h is not None}
+                yield f"{where}, from sample {start} on" if start else where, rows
     except _DAMAGED as error:
         raise _damaged(path, error, "is a readable .npz file of named arrays") from None
 

@@ -13,7 +13,6 @@ A file holds any of the keys of `Recipe`; what is absent is as in recipe "minmax
 """
 
 import os
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from enum import Enum
@@ -25,6 +24,7 @@ from typing import Any
 from accel_sim.arguments import check_texts, wrong_kind
 from accel_sim.errors import Fault, QuantizationError
 from accel_sim.quantization.recipe import LayerRecipe, Recipe
+from accel_sim.toml_text import parse_toml
 
 _FOLDER = "recipes"
 
@@ -97,16 +97,16 @@ def _overridden(recipe: Recipe, text: str) -> Recipe:
         fault = Fault("override", repr(text), "is KEY=VALUE, e.g. weights.bits=4")
         raise QuantizationError(f"recipe {recipe.name!r}", [fault])
     try:
-        tables = tomllib.loads(f"{key}={value}")
-    except tomllib.TOMLDecodeError:
+        tables = parse_toml(f"{key}={value}")
+    except ValueError:
         tables = _tables(f'{key}="{value}"', recipe.name)
     return _from_tables(recipe, tables, recipe.name)
 
 
 def _tables(text: str, name: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return parse_toml(text)
+    except ValueError as error:
         raise QuantizationError(f"recipe {name!r}", [Fault("TOML", str(error), "is valid TOML")]) from None
 
 
