@@ -183,6 +183,49 @@ def test_floats_that_are_pooled_before_they_are_quantized_are_no_codes():
     assert "a quantized value is read through DequantizeLinear only" in faults(model)
 
 
+def sliced(model, x, first, grid):
+    values = model.node("Slice", [x, *(model.constant(np.array([v])) for v in (first, 8, 2, 2))])
+    return model.dequantize(model.quantize(values, grid), grid.scale, grid.zero)
+
+
+def test_an_input_whose_parts_are_quantized_on_different_grids_is_a_float():
+    """As the slices of a Focus layer are, where each is calibrated alone."""
+    for other in (GRID, Grid(F(0.06), 4, UINT8)):
+        model, x = floats((1, 2, 8, 8))
+        parts = [sliced(model, x, first, grid) for first, grid in ((0, GRID), (1, other))]
+        model.quantized_output(model.node("Concat", parts, axis=1), GRID)
+        if other == GRID:
+            load_onnx(model.serialize(), "good")
+        else:
+            assert "input 'x': float: an input of an integer network is quantized" in faults(model)
+
+
+def convolved(model):
+    x = model.quantized_input("x", np.zeros((1, 2, 5, 5), np.uint8), GRID)
+    w = model.quantized_constant(np.ones((3, 2, 1, 1), np.int8), Grid(F(0.1), 0, np.dtype(np.int8)))
+    return model.node("Conv", [x, w])
+
+
+def test_a_result_that_is_rounded_behind_one_reader_alone_is_a_float():
+    """MaxPool's values may be rounded before it; Sigmoid's operand is the convolution itself."""
+    model = ModelBuilder(13)
+    result = convolved(model)
+    pooled = model.node("MaxPool", [result], kernel_shape=[1, 1])
+    sigmoid = model.node("Sigmoid", [result])
+    values = [model.dequantize(model.quantize(v, GRID), GRID.scale, GRID.zero) for v in (pooled, sigmoid)]
+    model.quantized_output(model.node("Mul", values), GRID)
+    assert "(Conv): t2_0: a result inside an integer network is quantized before it is used" in faults(model)
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_an_output_of_floats_that_are_quantized_elsewhere_is_refused(pooled):
+    model = ModelBuilder(13)
+    result = model.output(convolved(model), F)
+    model.quantized_output(model.node("MaxPool", [result], kernel_shape=[1, 1]) if pooled else result, GRID)
+    rule = "is quantized before it is used" if pooled else "a quantized value is read through DequantizeLinear only"
+    assert rule in faults(model)
+
+
 def test_a_filling_on_the_grid_is_handed_on():
     model = ModelBuilder(13)
     x = model.quantized_input("x", np.zeros((1, 2, 4, 4), np.uint8), GRID)

@@ -78,7 +78,7 @@ class Network:
         codes: type of the values that are integers in the file itself, not floats behind a DequantizeLinear.
         pinned: values whose stored type no runtime may change: others read their codes, or no zero point is stated.
         quantized: values that a QuantizeLinear puts on their grid.
-        float_reads: values that a step reads as floats, past any DequantizeLinear -> that step, for errors.
+        float_reads: values that are read as floats, past any DequantizeLinear -> the step or output, for errors.
         broken: values of faulty steps; whoever reads them is left out without a further fault.
         faults: everything found wrong so far.
     """

@@ -3,9 +3,10 @@
 1. A clamp (Relu, Clip) that alone reads a result without a grid is fused into the step that makes it (2.3.2).
 2. The Add of a constant vector that alone reads such a result of MatMul is MatMul's bias.
 3. Operators that move values keep their operand's grid: first forward, for a result that no QuantizeLinear follows
-   (DQ -> Slice -> Slice -> Q), then backward (Conv -> MaxPool -> Q rounds the pooled values alike). Relu too: zero lies
-   on every grid. Concat, Min and Max do where all operands share a grid. A Resize that interpolates moves nothing, and
-   what a Pad fills with, or a fused clamp bounds by, must lie on the operand's grid for the result to lie there.
+   (DQ -> Slice -> Slice -> Q), then backward (Conv -> MaxPool -> Q rounds the pooled values alike), where all that read
+   a value are such operators and agree: another one reads it before it is rounded. Relu too: zero lies on every grid.
+   Concat, Min and Max do where all operands share a grid. A Resize that interpolates moves nothing, and what a Pad
+   fills with, or a fused clamp bounds by, must lie on the operand's grid for the result to lie there.
 4. Integers that nobody states a grid for stand for themselves (scale 1).
 What is still a float then cannot run on integer hardware, and is a fault.
 """
@@ -184,15 +185,22 @@ def _added(step: Step, network: Network) -> list[float]:
 
 
 def _backward(network: Network) -> None:
-    for step in reversed(network.steps):
-        if not moves(step) and step.operator not in _MERGING:
+    readers = network.readers()
+    made = [name for step in reversed(network.steps) for name in step.outputs]
+    for name in [*made, *(value.name for value in network.inputs)]:
+        if name in network.grids or name in network.raw or name in network.outputs.values():
             continue
-        grids = {network.grids[n] for n in step.outputs if n in network.grids}
-        operands = [n for n in step.inputs if n] if step.operator in _MERGING else list(step.inputs[:1])
-        if len(grids) == 1:
-            for name in operands:
-                if name not in network.constants and name not in network.raw:
-                    network.grids.setdefault(name, next(iter(grids)))
+        grids = {_passed_back(step, name, network) for step in readers.get(name, [])}
+        grid = grids.pop() if len(grids) == 1 else None
+        if grid is not None:
+            network.grids[name] = grid
+
+
+def _passed_back(step: Step, name: str, network: Network) -> FileGrid | None:
+    """The grid on which a step's operand may be rounded instead of its results; None if there is none."""
+    carries = step.operator in _MERGING or (moves(step) and step.inputs[0] == name)
+    grids = {network.grids[n] for n in step.outputs if n in network.grids}
+    return grids.pop() if carries and len(grids) == 1 else None
 
 
 def _arithmetic_on_codes(network: Network) -> list[Fault]:

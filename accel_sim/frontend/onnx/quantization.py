@@ -65,6 +65,8 @@ class _Resolver:
         network.steps = self.steps
         integers = {value for value in network.outputs.values() if value in self.integers}
         network.pinned.update(self.alias.get(value, value) for value in integers)
+        plain = {v: file for file, v in network.outputs.items() if v not in self.alias and v not in self.integers}
+        network.float_reads.update({value: f"output {file!r}" for value, file in plain.items()})
         network.outputs = {file: self.alias.get(value, value) for file, value in network.outputs.items()}
         network.rename(self._final_names())
 
