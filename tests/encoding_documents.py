@@ -61,3 +61,4 @@ DOCUMENTS = {
         ],
     },
 }
+DOCUMENTS["2.1.0"] = DOCUMENTS["2.0.0"] | {"version": "2.1.0"}

@@ -14,9 +14,6 @@ from accel_sim.frontend.encodings import VERSIONS, Encoding, Encodings, Role, pa
 # --- what a version says --------------------------------------------------------------------------
 
 
-DOCUMENTS["2.1.0"] = DOCUMENTS["2.0.0"] | {"version": "2.1.0"}
-
-
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_version_says_the_same_grids(version: str) -> None:
     x, w = parsed(DOCUMENTS[version]).entries
