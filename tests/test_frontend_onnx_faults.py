@@ -183,6 +183,23 @@ def test_floats_that_are_pooled_before_they_are_quantized_are_no_codes():
     assert "a quantized value is read through DequantizeLinear only" in faults(model)
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_transpose_between_grids_is_refused_where_another_one_may_cancel_it(count):
+    """Of four such networks ONNX Runtime made one grid of two in all; with one Transpose it never did."""
+    model = ModelBuilder(13)
+    value, grids = model.quantized_input("x", np.zeros((1, 2, 4, 6), np.uint8), GRID), [Grid(F(0.06), 4, UINT8), GRID]
+    for grid in grids[:count]:
+        turned = model.node("Transpose", [value], perm=[0, 1, 3, 2])
+        value = model.dequantize(model.quantize(turned, grid), grid.scale, grid.zero)
+    model.quantized_output(model.node("GlobalAveragePool", [value]), GRID)
+    if count == 1:
+        load_onnx(model.serialize(), "good")
+    else:
+        text = faults(model)
+        assert "(Transpose): scale 0.0500000007 zero point 3 to scale 0.0599999987 zero point 4" in text
+        assert "quantize its result on its operand's grid" in text
+
+
 def sliced(model, x, first, grid):
     values = model.node("Slice", [x, *(model.constant(np.array([v])) for v in (first, 8, 2, 2))])
     return model.dequantize(model.quantize(values, grid), grid.scale, grid.zero)

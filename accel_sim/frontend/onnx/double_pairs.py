@@ -9,7 +9,8 @@ one that covers what the ranges of both have in common, in float32:
 with halves away from zero. Codes are then rounded once, on a grid that the file does not have. DQ2 has one reader here,
 since ONNX Runtime first gives each reader a DequantizeLinear of its own.
 
-Not modelled: a Transpose between two pairs on different grids, which ONNX Runtime may move through one of them first.
+Not modelled, and refused: a Transpose between two pairs on different grids in a network with another Transpose. ONNX
+Runtime may move it towards the other one, so that both cancel and two pairs come to lie in a row.
 """
 
 from collections import Counter
@@ -18,6 +19,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from accel_sim.errors import Fault
 from accel_sim.frontend.onnx.model import Array
 from accel_sim.frontend.onnx.network import Network, Step
 from accel_sim.numerics.floats import round_half_away_scalar
@@ -28,6 +30,7 @@ _STATED = 3  # operands: data, scale, zero point
 
 def merge_pairs(network: Network) -> None:
     """Rewrite the network in place; see the module's rules."""
+    _refuse_moved_pairs(network)
     around = _Around(network)
     for name in [s.outputs[0] for s in network.steps if s.operator == _DQ]:
         pairs = around.pairs(name)
@@ -44,6 +47,20 @@ def merge_pairs(network: Network) -> None:
         gone = {id(pairs[1]), id(pairs[2])}
         network.steps = [merged.get(id(s), s) for s in network.steps if id(s) not in gone]
         around = _Around(network)
+
+
+def _refuse_moved_pairs(network: Network) -> None:
+    makers, readers = network.makers(), network.readers()
+    transposes = [s for s in network.steps if s.operator == "Transpose"]
+    for step in transposes if len(transposes) > 1 else ():
+        before = makers.get(step.inputs[0])
+        grids = [_grid(network, s) for s in readers.get(step.outputs[0], []) if s.operator == _Q]
+        own = _grid(network, before) if before is not None and before.operator == _DQ else None
+        other = next((g for g in grids if own is not None and g is not None and not _equal(own, g)), None)
+        if own is not None and other is not None:
+            value = " to ".join(f"scale {scale.item():.9g} zero point {zero.item()}" for scale, zero in (own, other))
+            rule = "a Transpose changes no grid where there is another one: ONNX Runtime may move it through a grid"
+            network.fail(step, Fault(step.where, value, rule, "quantize its result on its operand's grid"))
 
 
 class _Around:
@@ -71,14 +88,17 @@ class _Around:
 
 def _stated(network: Network, steps: Sequence[Step]) -> bool:
     """Whether all state a scale and a zero point, of one type, each pair the same ones."""
-    grids = []
-    for step in steps:
-        arrays = [network.constants[n] for n in step.inputs[1:_STATED] if n in network.constants]
-        if len(arrays) != _STATED - 1 or any(a.size != 1 for a in arrays):
-            return False
-        grids.append(arrays)
+    grids = [grid for step in steps if (grid := _grid(network, step)) is not None]
+    if len(grids) != len(steps):
+        return False
     same = all(_equal(grids[i], grids[i + 1]) for i in (0, 2))
     return same and grids[0][1].dtype == grids[2][1].dtype and grids[0][1].dtype.kind in "iu"
+
+
+def _grid(network: Network, step: Step) -> list[Array] | None:
+    """The scale and the zero point, each of one element, that a step states; None if it does not."""
+    arrays = [network.constants[n] for n in step.inputs[1:_STATED] if n in network.constants]
+    return arrays if len(arrays) == _STATED - 1 and all(a.size == 1 for a in arrays) else None
 
 
 def _equal(a: list[Array], b: list[Array]) -> bool:
