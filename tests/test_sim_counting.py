@@ -10,6 +10,7 @@ from one_command import HARDWARE, Layout, codes, random_cases, tied
 from structure_cases import PlainStructure, random_structure
 
 import accel_sim
+from accel_kernels.native.count_blocks import BLOCK
 from accel_sim.errors import AccelSimError
 from accel_sim.hardware import Dataflow
 from accel_sim.ir import ElementType
@@ -240,6 +241,24 @@ def test_native_steps_count_codes_that_go_with_weights(rng):
     bits = half.bit_length()
     with mock.patch.object(counted, "_is_guarded", return_value=True):
         compare_followed(x, w, bias, bits, rng.choice(list(OverflowPolicy)), zero)
+
+
+@random_cases(60)
+def test_native_steps_count_codes_that_go_with_weights_up_to_a_place(rng):
+    """Sums that turn back at a limit or just behind it, as far from those around a block as norms of blocks allow."""
+    depth, channels, sign = int(rng.integers(2, 300)), 64, int(rng.choice([-1, 1]))
+    w = rng.normal(0, 30, (channels, depth)).round().clip(-127, 127)
+    turn = int(rng.integers(1, depth))
+    w[0] = sign * np.where(np.arange(depth) < turn, 1, -1) * np.maximum(np.abs(w[0]), 20)
+    x = np.ones((int(rng.integers(1, 4)), 1)) * (np.abs(w[0]) * rng.uniform(0.5, 3)).round().clip(0, 255)
+    reached, beyond = int(x[0, :turn] @ w[0, :turn]), int(rng.integers(-2, 3))
+    half = 1 << max(abs(reached).bit_length() - int(rng.integers(2)), 15)
+    bias = np.zeros(channels, np.int64)
+    bias[0] = np.clip((half - 1 + beyond if sign > 0 else -half - beyond) - reached, -half, half - 1)
+    span = BLOCK * int(rng.integers(1, 4))
+    unguarded = mock.patch.object(counted, "_is_guarded", return_value=False)
+    with unguarded, mock.patch.object(counted, "_glanced", return_value=span):
+        compare_followed(x, w, bias, half.bit_length(), rng.choice(list(OverflowPolicy)))
 
 
 @pytest.mark.parametrize(("structures", "shape"), [(["7"], None), (["nothing"], None), ([], None), (["20"], 0)])

@@ -38,8 +38,9 @@ _USUAL_CODE = 40
 """What codes are on average, about: only speed depends on it."""
 _USUAL_NORM = 75
 """Their root mean square, about."""
-_USUAL_SHARE = 0.6
-"""Of what `count_glance` knows of a block, a half, and a little more as norms differ."""
+_USUAL_SHARE = 0.45
+"""Of what `count_glance` knows of a block, a half of what weights of one sign leave, and a little more as norms
+differ."""
 _MOST_UNSAFE = 0.1
 """Columns that usual codes are too large for, where `count_guard` is of use."""
 _DEVIATIONS = 3
@@ -145,7 +146,7 @@ def _layout(begin: int, rows: int, reduction: int, entries: int) -> tuple[dict[C
         Count.WHOLE_NORMS: rows * 4,
         Count.LAID: rows * 8,
         Count.BY_SEGMENT: rows * segments(reduction) * 4 * lanes,
-        Count.WAITING: 8 * 4 * lanes,
+        Count.SEGMENT_STARTS: 4 * (lanes + 1),
         Count.CHOSEN: 3 * rows * 8,
     }
     places, end = {Count.EMPTY: empty}, aligned_size(begin)
@@ -264,11 +265,14 @@ def _is_guarded(job: ConvolutionJob, safe: NDArray[np.float32]) -> bool:
 
 
 def _norms(job: ConvolutionJob, size: int, columns: int) -> NDArray[np.float32]:
-    """The largest norm of blocks of so many weights, of each channel, and a little more."""
-    norms, flat = np.zeros(columns, np.float32), job.weights.reshape(job.channels, -1).astype(np.float64)
+    """As `count_glance` reads them: the largest of blocks of so many weights, of each channel, and a little more."""
+    norms, flat = np.zeros(columns, np.float32), job.weights.reshape(job.channels, -1).astype(np.int32)
     for first in range(0, flat.shape[1] if size else 0, max(size, 1)):
-        found = np.sqrt(np.square(flat[:, first : first + size]).sum(axis=1)) * (1 + 2.0**-16)
-        norms[: job.channels] = np.maximum(norms[: job.channels], found)
+        squares = flat[:, first : first + size] * np.abs(flat[:, first : first + size])
+        sums, every = np.cumsum(squares, axis=1), np.abs(squares).sum(axis=1)
+        positive, negative = (every + sums[:, -1]) // 2, (every - sums[:, -1]) // 2
+        most = np.maximum(negative + sums.max(axis=1, initial=0), positive - sums.min(axis=1, initial=0))
+        norms[: job.channels] = np.maximum(norms[: job.channels], np.sqrt(most) * (1 + 2.0**-16))
     return norms
 
 

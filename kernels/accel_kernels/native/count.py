@@ -4,9 +4,9 @@ Variants are OPERANDS:EPILOGUE:BITS:POLICY (u8 or s8; a policy of `FORMS`).
 Where norms of codes tell that nothing can overflow (`count_guard`), the product is as if nothing were counted. Else a
 screen (`count_screen`) computes the sums, and certifies those of which no partial sum can leave the accumulator; a
 cheaper one (`count_glance`) is tried before.
-Where few are left, these are looked at one by one (`count_scan`), and followed on their own (`count_single`) if they
-still are not certified. The rest are followed with their neighbours, product by product (`count_track`), products of 0
-left out (`count_lists`). Where few sums are certified, screens are left out.
+Where a half of a row keeps few outputs, these are looked at one by one (`count_scan`), and followed on their own
+(`count_single`) if they still are not certified. The rest are followed with their neighbours, product by product
+(`count_track`), products of 0 left out (`count_lists`). Where most halves keep many outputs, screens are left out.
 
 Work goes by panels of PANEL_ROWS output pixels and, in these, by WIDE vectors of columns. A step keeps at RECORD bytes
 from the beginning of a thread's scratch memory int32 [3, columns]: events, outputs with events, outputs whose exact
@@ -20,10 +20,10 @@ from accel_kernels.native.convolve import gather_codes, multiply_panel
 from accel_kernels.native.count_blocks import DEPTH, NARROW, WIDE, Count
 from accel_kernels.native.count_certify import certify_sums, glance_at_sums, measure_rows
 from accel_kernels.native.count_encode import encode_sums
+from accel_kernels.native.count_flags import crowded_halves, flagged_outputs
 from accel_kernels.native.count_follow import follow_products
-from accel_kernels.native.count_guard import guard_outputs, measure_whole_rows
+from accel_kernels.native.count_guard import guard, measure_whole_rows
 from accel_kernels.native.count_place import place
-from accel_kernels.native.count_scan import FEW, scan_flagged
 from accel_kernels.native.count_screen import SUM_BYTES
 from accel_kernels.native.count_single import single_out
 from accel_kernels.native.fields import field, inline, input_address, output_address
@@ -35,11 +35,13 @@ LANES = tier().lanes
 _BYTES = 4 * LANES
 _WIDE_COLUMNS, _HALF = WIDE * LANES, NARROW * LANES
 _LEAST_CERTIFIED = 2
-"""The screen is left out where fewer than one half of a row in so many is certified."""
+"""The screen is left out where fewer than one half of a row in so many keeps few outputs."""
 _DONE = 2
 """Attempts after which no more are made."""
-_MOST_DOUBTED = 4
-"""The cheaper screen is left out where it leaves more than one half of a row in so many."""
+_FEW = {"wrap": 20, "saturate": 12}
+"""Outputs of a half of a row that are followed one by one; where more are left, all of its outputs are together."""
+_MOST_DOUBTED = 8
+"""The cheaper screen is left out where it leaves more outputs of a half of a row, on average."""
 _PROBED = TILE_ROWS
 """Rows on which it is tried before."""
 _LEFT_OUT = 15
@@ -55,8 +57,8 @@ def build(variant: str) -> Callable[..., None]:
     width, exact = bits // 8, policy != "wrap"
     lay = _lay(flips=operands == "s8")
     certify, products, follow, encode = certify_sums(), _products(), follow_products(policy), encode_sums(kind, bits)
-    scan, glance, single = scan_flagged(), glance_at_sums(), single_out(policy, FEW)
-    guard, fused = guard_outputs(scan), _fused(kind, bits)
+    glance, few = glance_at_sums(), _FEW["wrap" if policy.startswith("wrap") else "saturate"]
+    single, fused = single_out(policy, few), _fused(kind, bits)
 
     def count(block: Int64, arena: Int64, constants: Int64, scratch: Int64, part: Int64, parts: Int64) -> None:
         image, out = input_address(block, arena), output_address(block, arena)
@@ -68,6 +70,7 @@ def build(variant: str) -> Callable[..., None]:
         out_bytes, left_out, trusted, doubted, hopeful = field(block, Field.OUT_DEPTH) * width, 0, 0, 0, 0
         if place(block, Count.GLANCED) == 0:
             doubted = pixels * columns
+        singled = few if place(block, Count.ZERO) == 0 else 0
         for group in range(field(block, Field.GROUPS)):
             for row in range(first, last, most):
                 rows = min(most, last - row)
@@ -87,26 +90,21 @@ def build(variant: str) -> Callable[..., None]:
                         probed, across = min(rows, _PROBED), min(existing, _HALF)
                         if hopeful:
                             probed, across = rows, existing
-                        waiting = glance(block, a, group, n, across, probed, scratch)
-                        hopeful = _few(waiting, across, probed)
+                        hopeful = _few(glance(block, a, group, n, across, probed, scratch), across, probed)
                         if hopeful and (probed < rows or across < existing):
-                            waiting = glance(block, a, group, n, existing, rows, scratch)
-                            hopeful = _few(waiting, existing, rows)
+                            hopeful = _few(glance(block, a, group, n, existing, rows, scratch), existing, rows)
                         if hopeful:
                             attempt = _DONE
-                            if waiting > 0:
-                                waiting = scan(block, a, group * columns + n, rows, scratch)
                         else:
                             doubted = _LEFT_OUT + 1
                     doubted = max(doubted - 1, 0)
                     while not blind and attempt < _DONE:
                         probed = rows if attempt else min(rows, _PROBED)
                         across = existing if attempt else min(existing, _HALF)
-                        waiting = certify(block, a, group, n, across, probed, scratch)
-                        if waiting > 0 and place(block, Count.BOUNDS_BYTES) == 0:
-                            waiting = scan(block, a, group * columns + n, probed, scratch)
+                        certify(block, a, group, n, across, probed, scratch)
                         halves = (across + _HALF - 1) // _HALF * probed
-                        trusted = (halves - waiting) * _LEAST_CERTIFIED >= halves
+                        crowded = crowded_halves(scratch + place(block, Count.FLAGS), probed, singled)
+                        trusted = (halves - crowded) * _LEAST_CERTIFIED >= halves
                         if not trusted:
                             left_out, blind = _LEFT_OUT, attempt == 0
                         attempt += 1
@@ -114,8 +112,10 @@ def build(variant: str) -> Callable[..., None]:
                         left_out -= 1
                         if exact:
                             products(block, a, group, n, existing, rows, scratch)
-                    if FEW > 0 and not blind and place(block, Count.BOUNDS_BYTES) == 0:
-                        single(block, group * columns + n, rows, scratch)
+                    else:
+                        if singled > 0:
+                            single(block, a, group * columns + n, rows, scratch)
+                        waiting = flagged_outputs(scratch + place(block, Count.FLAGS), rows)
                     if waiting > 0:
                         follow(block, a, group, n, existing, rows, blind, scratch)
                     target = out + row * out_bytes + (group * columns + n) * width
@@ -136,8 +136,8 @@ def _share(rows: Int64, columns: Int64, part: Int64, parts: Int64) -> tuple[Int6
 
 @inline
 def _few(waiting: Int64, existing: Int64, rows: Int64) -> Int64:
-    """Whether the cheaper screen leaves few halves of rows."""
-    return waiting * _MOST_DOUBTED <= (existing + _HALF - 1) // _HALF * rows
+    """Whether the cheaper screen leaves few outputs."""
+    return waiting <= (existing + _HALF - 1) // _HALF * rows * _MOST_DOUBTED
 
 
 @inline

@@ -71,7 +71,8 @@ class Count(IntEnum):
     SAFE_NORMS = auto()
     """float32 [groups, tiles of WIDE vectors, columns of these]: of codes, so that an output cannot overflow."""
     COLUMN_NORMS = auto()
-    """float32 [columns]: the largest Euclidean norm of the weights of a block of GLANCED, rounded up."""
+    """float32 [columns]: the largest Euclidean norm of a block's weights (GLANCED), of one sign up to some place and of
+    the other behind it, rounded up."""
     BY_OUTPUT = auto()
     """int8 [columns, SEGMENTS, lanes, 4]: weights of each output, in as many segments as a vector has lanes."""
     LISTS = auto()
@@ -100,8 +101,8 @@ class Count(IntEnum):
     """int64 [rows]: whether a row's codes lie in BY_SEGMENT."""
     BY_SEGMENT = auto()
     """uint8 [rows, SEGMENTS, lanes, 4]: codes as weights in BY_OUTPUT."""
-    WAITING = auto()
-    """Outputs that wait to be followed on their own."""
+    SEGMENT_STARTS = auto()
+    """int32 [lanes + 1]: the sums of an output before each of its segments, and the last one."""
     CHOSEN = auto()
     """int64 [3, rows]: rows of which all vectors, the first half, the second half are to be tracked."""
     EMPTY = auto()

@@ -5,14 +5,14 @@ from typing import Any
 
 from accel_kernels._types import Int64
 from accel_kernels.native.count_blocks import Count
+from accel_kernels.native.count_flags import FLAG_BYTES, clear_flags, flagged_outputs
 from accel_kernels.native.count_glance import glance as glance_at
 from accel_kernels.native.count_glance import row_norm
 from accel_kernels.native.count_place import place
-from accel_kernels.native.count_screen import ARGUMENTS, FLAG_BYTES, SUM_BYTES, Screen
+from accel_kernels.native.count_screen import ARGUMENTS, SUM_BYTES, Screen
 from accel_kernels.native.count_tiles import TileScreen
 from accel_kernels.native.emit import intrinsic
 from accel_kernels.native.fields import field, inline
-from accel_kernels.native.memory import load_int64, store_int64
 from accel_kernels.native.tables import Field
 from accel_kernels.native.tier import TILE_ROWS, tier
 from accel_kernels.native.tiles import configure_tiles, release_tiles
@@ -70,24 +70,8 @@ def _over_rows(make: Callable[[int], Any]) -> Callable[..., None]:
     return over_rows
 
 
-@inline
-def _no_flags(flags: Int64, rows: Int64) -> None:
-    for m in range(rows):
-        store_int64(flags + m * FLAG_BYTES, 0)
-        store_int64(flags + m * FLAG_BYTES + 8, 0)
-
-
-@inline
-def _flagged(flags: Int64, rows: Int64) -> Int64:
-    """Halves of rows with flags."""
-    found = 0
-    for m in range(rows):
-        found += (load_int64(flags + m * FLAG_BYTES) != 0) + (load_int64(flags + m * FLAG_BYTES + 8) != 0)
-    return found
-
-
 def certify_sums() -> Callable[..., Int64]:
-    """Sums of a panel and WIDE vectors of columns, with flags; how many halves of rows have any."""
+    """Sums of a panel and WIDE vectors of columns, with flags; how many outputs have one."""
     over_rows, tiled = _over_rows(_screen), tier().tiles
     configure: Any = intrinsic(1, configure_tiles)
     release: Any = intrinsic(0, release_tiles)
@@ -104,7 +88,7 @@ def certify_sums() -> Callable[..., Int64]:
         sums, memory = scratch + place(block, Count.SUMS), scratch + place(block, Count.SCREEN)
         if tiled:
             configure(min(rows, TILE_ROWS))
-        _no_flags(flags, rows)
+        clear_flags(flags, rows)
         for j in range((existing + LANES - 1) // LANES):
             w = place(block, Count.SIGNS) + (group * tiles + n // LANES + j) * groups * 8 * LANES
             bounds, s, f = (
@@ -115,7 +99,7 @@ def certify_sums() -> Callable[..., Int64]:
             over_rows(a, stride, w, groups, span, bounds, bounds_bytes, 0, p, s, f, rows, memory)
         if tiled:
             release()
-        return _flagged(flags, rows)
+        return flagged_outputs(flags, rows)
 
     return certify
 
@@ -135,7 +119,7 @@ def glance_at_sums() -> Callable[..., Int64]:
         norms = scratch + place(block, Count.ROW_NORMS)
         if tiled:
             configure(min(rows, TILE_ROWS))
-        _no_flags(flags, rows)
+        clear_flags(flags, rows)
         for j in range(0, (existing + LANES - 1) // LANES, 2):
             w, column = weights + (n + j * LANES) * groups * 4, 4 * (group * columns + n + j * LANES)
             bias, lengths = place(block, Count.BOUNDS) + column, place(block, Count.COLUMN_NORMS) + column
@@ -144,7 +128,7 @@ def glance_at_sums() -> Callable[..., Int64]:
             )
         if tiled:
             release()
-        return _flagged(flags, rows)
+        return flagged_outputs(flags, rows)
 
     return glance
 

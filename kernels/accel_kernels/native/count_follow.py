@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 from accel_kernels._types import Int64
 from accel_kernels.native.count_blocks import DEPTH, FORMS, NARROW, PLANES, TALLIED, WIDE, Count
+from accel_kernels.native.count_flags import FLAG_BYTES
 from accel_kernels.native.count_lists import list_products
 from accel_kernels.native.count_place import place
-from accel_kernels.native.count_screen import FLAG_BYTES, SUM_BYTES
+from accel_kernels.native.count_screen import SUM_BYTES
 from accel_kernels.native.count_tally import SEEN_BYTES, finish, spread, tally
 from accel_kernels.native.count_track import track
 from accel_kernels.native.fields import field, inline

@@ -1,8 +1,11 @@
 """A cheaper screen, of exact sums alone: tried first, where codes have no zero point.
 
-What the products of a block add in magnitude is at most the Euclidean norm of its codes times that of its weights
-(Cauchy and Schwarz); the largest of all blocks of an output, r, is known from one number of its row and one of its
-column. A partial sum in the block differs by no more than r / 2 from the middle of the sums before and after it.
+Twice a partial sum in a block is the sum before it and the sum after it, and what its products up to there add more
+than those behind take away: at most what positive weights add up to there and negative ones take away behind. That is
+at most the Euclidean norm of the block's codes times that of these weights (Cauchy and Schwarz), of the place where
+they are most; downwards it is the same with signs changed. The largest of all blocks of an output, r, is known from one
+number of its row and one of its column: a partial sum differs by no more than r / 2 from the middle of the sums before
+and after its block.
 
 Variants compute two vectors of columns. Their arguments are those of `count_screen`, but what makes a bias, norms of
 columns and norms of rows in place of bounds. Norms are float32, those of columns enough larger that rounding does not

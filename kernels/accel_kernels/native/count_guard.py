@@ -5,19 +5,19 @@ codes times that of its weights (Cauchy and Schwarz); where relative codes are n
 of one sign. So each column has a largest norm of codes that is safe.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from llvmlite import ir
 
 from accel_kernels._types import Int64
 from accel_kernels.native.count_blocks import WIDE, Count
+from accel_kernels.native.count_flags import FLAG_BYTES, flagged_outputs
 from accel_kernels.native.count_place import place
-from accel_kernels.native.count_screen import FLAG_BYTES, note_flags
-from accel_kernels.native.count_single import bits_of
+from accel_kernels.native.count_scan import scan_flagged
+from accel_kernels.native.count_screen import note_flags
 from accel_kernels.native.emit import F32, I8, I16, I32, Emitter, Value, intrinsic, vector
 from accel_kernels.native.fields import field, inline
-from accel_kernels.native.memory import load_int64
 from accel_kernels.native.products import add_pairs
 from accel_kernels.native.tables import Field
 from accel_kernels.native.tier import tier
@@ -73,28 +73,16 @@ def measure_whole_rows(block: Int64, a: Int64, rows: Int64, scratch: Int64) -> N
         _row_norm(a + m * stride, count, zero, scratch + place(block, Count.WHOLE_NORMS) + 4 * m)
 
 
-def guard_outputs(scan: Callable[..., Int64]) -> Callable[..., Int64]:
-    """Whether no output of a panel and WIDE vectors of columns overflows; `scan` looks at the few that may."""
-
-    @inline
-    def guard(block: Int64, a: Int64, group: Int64, n: Int64, existing: Int64, rows: Int64, scratch: Int64) -> Int64:
-        columns, flags = field(block, Field.OUT_CHANNELS), scratch + place(block, Count.FLAGS)
-        tiles = (columns + _COLUMNS - 1) // _COLUMNS
-        safe = place(block, Count.SAFE_NORMS) + (group * tiles * _COLUMNS + n) * 4
-        for m in range(rows):
-            _compare_row(scratch + place(block, Count.WHOLE_NORMS) + 4 * m, safe, flags + m * FLAG_BYTES)
-        found = _flags_of(flags, rows)
-        if found > 0 and place(block, Count.ZERO) == 0 and found * _FEW_OF <= existing * rows:
-            scan(block, a, group * columns + n, rows, scratch)
-            found = _flags_of(flags, rows)
-        return found == 0
-
-    return guard
-
-
 @inline
-def _flags_of(flags: Int64, rows: Int64) -> Int64:
-    found = 0
+def guard(block: Int64, a: Int64, group: Int64, n: Int64, existing: Int64, rows: Int64, scratch: Int64) -> Int64:
+    """Whether no output of a panel and WIDE vectors of columns overflows; the few that may are looked at."""
+    columns, flags = field(block, Field.OUT_CHANNELS), scratch + place(block, Count.FLAGS)
+    tiles = (columns + _COLUMNS - 1) // _COLUMNS
+    safe = place(block, Count.SAFE_NORMS) + (group * tiles * _COLUMNS + n) * 4
     for m in range(rows):
-        found += bits_of(load_int64(flags + m * FLAG_BYTES)) + bits_of(load_int64(flags + m * FLAG_BYTES + 8))
-    return found
+        _compare_row(scratch + place(block, Count.WHOLE_NORMS) + 4 * m, safe, flags + m * FLAG_BYTES)
+    found = flagged_outputs(flags, rows)
+    if found > 0 and place(block, Count.ZERO) == 0 and found * _FEW_OF <= existing * rows:
+        scan_flagged(block, a, group * columns + n, rows, scratch)
+        found = flagged_outputs(flags, rows)
+    return found == 0

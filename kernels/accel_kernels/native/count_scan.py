@@ -5,37 +5,33 @@ side, 4 products at a time; what is added between two such groups lies between w
 the negative ones do. Then segments are put one behind the other. Codes have no zero point.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from llvmlite import ir
 
 from accel_kernels._types import Int64
 from accel_kernels.native.count_blocks import NARROW, WIDE, Count
+from accel_kernels.native.count_flags import FLAG_BYTES, column_of, first_bit
 from accel_kernels.native.count_place import place
-from accel_kernels.native.count_screen import FLAG_BYTES
-from accel_kernels.native.count_single import GATHERS, bits_of
-from accel_kernels.native.emit import I8, I32, I64, Emitter, Value, intrinsic, vector
+from accel_kernels.native.emit import I1, I8, I32, I64, Emitter, Value, intrinsic, vector
 from accel_kernels.native.fields import field, inline
-from accel_kernels.native.memory import load_int32, load_int64, store_int32, store_int64
+from accel_kernels.native.memory import load_int32, load_int64, store_int64
 from accel_kernels.native.tables import Field
 from accel_kernels.native.tier import tier
 
 LANES = tier().lanes
 _WIDE = vector(I32, LANES)
 _BYTES = 4 * LANES
-_MOST = 24
-"""Outputs of a half that are looked at; where a screen leaves more, usually more than FEW of them may overflow."""
-FEW = 3 if GATHERS else 0
-"""Outputs of a half that are followed on their own (`count_single`)."""
 
 
 def _scan(e: Emitter, arguments: Sequence[Value]) -> Value:
     """Whether a partial sum of one output may leave p bits.
 
-    Arguments: codes and weights as int8 [groups, lanes, 4], groups, what is added to sums, p.
+    Arguments: codes and weights as int8 [groups, lanes, 4], groups, what is added to sums, p, where the sums before
+    each segment are put.
     """
-    codes, weights, groups, bias, p = arguments
+    codes, weights, groups, bias, p, starts = arguments
     builder, zero = e.builder, e.constant(_WIDE, 0)
 
     def group(index: Value, held: list[Value]) -> list[Value]:
@@ -44,15 +40,16 @@ def _scan(e: Emitter, arguments: Sequence[Value]) -> Value:
         x, w = (e.load(e.add(address, offset), vector(I8, _BYTES)) for address in (codes, weights))
         x, none = builder.bitcast(x, _WIDE), e.constant(w.type, 0)
         name = f"llvm.x86.avx512.vpdpbusd.{32 * LANES}"
-        more, less = (
-            e.call(name, _WIDE, [zero, x, builder.bitcast(e.elementwise(kind, w, none), _WIDE)])
+        top, bottom = (
+            e.call(name, _WIDE, [total, x, builder.bitcast(e.elementwise(kind, w, none), _WIDE)])
             for kind in ("smax", "smin")
         )
-        top, bottom = builder.add(total, more), builder.add(total, less)
-        return [builder.add(top, less), e.elementwise("smax", high, top), e.elementwise("smin", low, bottom)]
+        after = e.call(name, _WIDE, [total, x, builder.bitcast(w, _WIDE)])
+        return [after, e.elementwise("smax", high, top), e.elementwise("smin", low, bottom)]
 
     total, high, low = e.loop(groups, [zero] * 3, group)
     start = builder.add(builder.sub(_running(e, total), total), e.splat(builder.trunc(bias, I32), LANES))
+    e.store(start, starts)
     half = builder.shl(ir.Constant(I32, 1), builder.sub(builder.trunc(p, I32), ir.Constant(I32, 1)))
     most, least = e.splat(builder.sub(half, ir.Constant(I32, 1)), LANES), e.splat(builder.neg(half), LANES)
     above = builder.icmp_signed(">", builder.add(start, high), most)
@@ -71,59 +68,57 @@ def _running(e: Emitter, values: Value) -> Value:
     return values
 
 
-def scan_flagged() -> Callable[..., Int64]:
-    """Take flags of outputs back that are certified after all; how many halves of rows keep more than FEW."""
-    overflows: Any = intrinsic(5, _scan)
+overflows: Any = intrinsic(6, _scan)
 
-    @inline
-    def look(block: Int64, codes: Int64, column: Int64, flags: Int64) -> Int64:
-        """How many flagged outputs of a half may overflow; flags of these are kept, or all, where these are many."""
-        groups, p = place(block, Count.SEGMENTS), field(block, Field.HIGH)
-        weights, bias = place(block, Count.BY_OUTPUT) + column * groups * _BYTES, place(block, Count.BOUNDS)
-        left, kept = 0, 0
-        for j in range(NARROW):
-            mask = load_int32(flags + 2 * j) & 0xFFFF
-            i = 0
-            while mask != 0:
-                if mask & 1 and overflows(
-                    codes,
-                    weights + (j * LANES + i) * groups * _BYTES,
-                    groups,
-                    load_int32(bias + 4 * (column + j * LANES + i)),
-                    p,
-                ):
-                    left, kept = left + 1, kept | (1 << (16 * j + i))
-                    if left > FEW:
-                        return left
-                mask, i = mask >> 1, i + 1
-        store_int64(flags, kept)
-        return left
 
-    @inline
-    def scan(block: Int64, a: Int64, column: Int64, rows: Int64, scratch: Int64) -> Int64:
-        flags, laid = scratch + place(block, Count.FLAGS), scratch + place(block, Count.LAID)
-        size, left = place(block, Count.SEGMENTS) * _BYTES, 0
-        for m in range(rows):
-            for half in range(0, WIDE, NARROW):
-                there = flags + m * FLAG_BYTES + 2 * half
-                found = load_int64(there)
-                if found != 0:
-                    if bits_of(found) > _MOST:
-                        left += 1
-                        continue
-                    codes = scratch + place(block, Count.BY_SEGMENT) + m * size
-                    if load_int64(laid + 8 * m) == 0:
-                        _lay(a + m * field(block, Field.PANEL_STRIDE), codes, place(block, Count.SEGMENTS))
-                        store_int64(laid + 8 * m, 1)
-                    left += look(block, codes, column + half * LANES, there) > FEW
-        return left
+def _lay(e: Emitter, arguments: Sequence[Value]) -> None:
+    """Put segments side by side. Arguments: codes, where to, groups of a segment."""
+    codes, target, groups = arguments
+    every, lanes = e.constant(_WIDE, -1), ir.Constant(_WIDE, list(range(LANES)))
+    places = e.builder.mul(lanes, e.splat(e.builder.trunc(groups, I32), LANES))
+    four = ir.Constant(I8, 4)
 
-    return scan
+    def group(index: Value, _: list[Value]) -> list[Value]:
+        source = e.builder.inttoptr(e.add(codes, e.multiply(index, 4)), I8.as_pointer())
+        if LANES == 16:
+            name, mask = "llvm.x86.avx512.mask.gather.dpi.512", ir.Constant(vector(I1, LANES), [1] * LANES)
+            found = e.call(name, _WIDE, [e.constant(_WIDE, 0), source, places, mask, ir.Constant(I32, 4)])
+        else:
+            name = "llvm.x86.avx2.gather.d.d.256"
+            found = e.call(name, _WIDE, [e.constant(_WIDE, 0), source, places, every, four])
+        e.store(found, e.add(target, e.multiply(index, _BYTES)))
+        return []
+
+    e.loop(groups, [], group)
+
+
+_lay_segments: Any = intrinsic(3, _lay)
 
 
 @inline
-def _lay(codes: Int64, target: Int64, groups: Int64) -> None:
-    """Segments side by side."""
-    for g in range(groups):
-        for lane in range(LANES):
-            store_int32(target + g * _BYTES + 4 * lane, load_int32(codes + 4 * (lane * groups + g)))
+def lay_row(block: Int64, a: Int64, row: Int64, scratch: Int64) -> Int64:
+    """Where the codes of a row lie in segments; they are laid there if they are not yet."""
+    groups, laid = place(block, Count.SEGMENTS), scratch + place(block, Count.LAID) + 8 * row
+    target = scratch + place(block, Count.BY_SEGMENT) + row * groups * _BYTES
+    if load_int64(laid) == 0:
+        _lay_segments(a + row * field(block, Field.PANEL_STRIDE), target, groups)
+        store_int64(laid, 1)
+    return target
+
+
+@inline
+def scan_flagged(block: Int64, a: Int64, column: Int64, rows: Int64, scratch: Int64) -> None:
+    """Take flags of outputs back that are certified after all."""
+    groups, p = place(block, Count.SEGMENTS), field(block, Field.HIGH)
+    starts, bias = scratch + place(block, Count.SEGMENT_STARTS), place(block, Count.BOUNDS)
+    for m in range(rows):
+        for half in range(0, WIDE, NARROW):
+            there = scratch + place(block, Count.FLAGS) + m * FLAG_BYTES + 2 * half
+            left, kept = load_int64(there), 0
+            while left != 0:
+                n = column + half * LANES + column_of(first_bit(left))
+                codes, weights = lay_row(block, a, m, scratch), place(block, Count.BY_OUTPUT) + n * groups * _BYTES
+                if overflows(codes, weights, groups, load_int32(bias + 4 * n), p, starts):
+                    kept = kept | (left & -left)
+                left = left & (left - 1)
+            store_int64(there, kept)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from llvmlite import ir
 
 from accel_kernels.native.count_blocks import WIDE
+from accel_kernels.native.count_flags import FLAG_BYTES
 from accel_kernels.native.emit import I16, I32, Emitter, Value, vector
 from accel_kernels.native.tier import tier
 
@@ -20,8 +21,6 @@ _WIDE = vector(I32, LANES)
 _BYTES = 4 * LANES
 SUM_BYTES = WIDE * _BYTES
 """Of a row of sums."""
-FLAG_BYTES = 2 * WIDE
-"""Of a row of flags."""
 ARGUMENTS = 13
 """a, bytes between its rows, weights, groups of 4 products, those of a block, bounds of the vector of columns, bytes
 between their rows (0: one is all), what only `count_glance` needs, p, sums, flags, rows (at most the kernel's; LLVM

@@ -113,8 +113,8 @@ class _Track:
             operands = self._operands(e, entry)
             middle, last = last, [add_pairs(e, value, *both) for value, both in zip(last, operands, strict=True)]
         bit = e.splat(e.builder.shl(ir.Constant(I32, 1), self._bits), LANES)
-        falls = [e.builder.and_(_falls(e, *three), bit) for three in zip(held, middle, last, strict=True)]
-        self._note(e, [e.builder.icmp_signed("!=", f, e.constant(_WIDE, 0)) for f in falls], place)
+        fell = [e.builder.and_(falls(e, *three), bit) for three in zip(held, middle, last, strict=True)]
+        self._note(e, [e.builder.icmp_signed("!=", f, e.constant(_WIDE, 0)) for f in fell], place)
         return last
 
     def _saturated(self, e: Emitter, held: list[Value], entries: list[Value], place: Value) -> list[Value]:
@@ -154,7 +154,8 @@ def _wrapping(e: Emitter, sums: Value, a: Value, b: Value) -> Value:
     return e.builder.call(ir.InlineAsm(kind, "vpdpwssd $3, $2, $0", "=v,0,v,v"), [sums, a, b])
 
 
-def _falls(e: Emitter, before: Value, middle: Value, last: Value) -> Value:
+def falls(e: Emitter, before: Value, middle: Value, last: Value) -> Value:
+    """Bits that fall from 1 to 0 in one of two additions."""
     builder = e.builder
     if LANES == 16:
         return ternary(e, _FALLS, middle, before, last)
