@@ -140,7 +140,15 @@ def expect_one_message(capsys, product, *arguments):
 
 
 def command_line(*arguments, **options):
-    command = [sys.executable, "-m", "accel_sim", *map(str, arguments)]
+    return python_process("-m", "accel_sim", *map(str, arguments), **options)
+
+
+def python(script, **options):
+    return python_process("-c", script, **options)
+
+
+def python_process(*arguments, **options):
+    command = [sys.executable, *arguments]
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit it ignored
     try:
         return subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, **options)
@@ -183,3 +191,54 @@ def test_signals_end_quietly_and_leave_nothing(files, tmp_path, number, said):  
     assert process.returncode in (128 + number, -number)  # Python may end by the signal itself: a shell sees 128 + n
     assert err == said
     assert [p.name for p in tmp_path.iterdir()] == ["model.onnx"]
+
+
+WAITING = """
+import sys, threading, time
+sys.argv = ["accel-sim", "hw"]
+from accel_sim import cli
+threading.Thread(target=threading.Event().wait).start()  # a worker that nobody wakes
+def command(_):
+    print("ready", flush=True)
+    try:
+        time.sleep(60)
+    except {caught}:
+        pass
+    time.sleep(60)
+import accel_sim.cli.application
+accel_sim.cli.application.execute = command
+cli.main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize(
+    ("number", "caught"),
+    [(signal.SIGINT, "OSError"), (signal.SIGTERM, "OSError"), (signal.SIGTERM, "BaseException")],
+    ids=["interrupted", "terminated", "terminated where the exception is lost"],
+)
+def test_signals_end_a_process_whose_threads_wait_for_ever(number, caught):
+    process = python(WAITING.format(caught=caught), stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"ready\n"
+    process.send_signal(number)
+    process.communicate(timeout=30)
+    assert process.returncode == 128 + number
+
+
+IMPORTING = """
+import sys
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "accel_sim.cli.boundary":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Finder())
+sys.argv = ["accel-sim", "hw"]
+from accel_sim.cli import main
+main()
+"""
+
+
+def test_an_interrupt_while_the_command_line_is_imported_is_one_word():
+    process = python(IMPORTING, stdout=subprocess.PIPE)
+    assert process.communicate(timeout=60) == (b"", b"interrupted\n")
+    assert process.returncode == 130

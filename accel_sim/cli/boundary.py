@@ -24,6 +24,8 @@ from accel_sim.errors import AccelSimError
 
 DONE, DIFFERENCES, USER_ERROR, DEFECT = 0, 1, 2, 3
 INTERRUPTED, BROKEN_PIPE = 128 + signal.SIGINT, 128 + signal.SIGPIPE
+_HAS_TIMERS = hasattr(signal, "setitimer")  # not on Windows
+_AGAIN_SECONDS = 0.5  # longer than it takes to remove files
 
 
 def guard(command: Callable[[], int]) -> int:
@@ -55,6 +57,7 @@ def guard(command: Callable[[], int]) -> int:
     except Exception as error:
         return _blame_us(error)
     finally:
+        _ends_by_itself()
         _abandon_broken_stdout()
 
 
@@ -96,5 +99,18 @@ def _abandon_broken_stdout() -> None:
 
 
 def _terminate(number: int, _: FrameType | None) -> NoReturn:
-    """SIGTERM unwinds the stack, so that unfinished output files are removed."""
+    """SIGTERM unwinds the stack, so that unfinished output files are removed.
+
+    Where it comes while a library is imported, that may take the exception for a failed attempt of its own and go on:
+    then it comes again.
+    """
+    if _HAS_TIMERS:
+        signal.signal(signal.SIGALRM, lambda *_: _terminate(number, None))
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
     raise SystemExit(128 + number)
+
+
+def _ends_by_itself() -> None:
+    """The command has ended: no exception has to come again."""
+    if _HAS_TIMERS:
+        signal.setitimer(signal.ITIMER_REAL, 0)
