@@ -23,9 +23,7 @@ from accel_sim.ir import (
     Minimum,
     Multiply,
     Operator,
-    QuantParams,
     Subtract,
-    Tensor,
 )
 from accel_sim.numerics import BinaryKind
 from accel_sim.program import Elementwise, Lookup, RequantizeCodes
@@ -73,13 +71,15 @@ def lower_clip(site: Site) -> None:
 
 
 def lower_prelu(site: Site) -> None:
-    """PRelu: a table for each distinct slope code, selected element by element."""
+    """PRelu: a table for each distinct slope, selected element by element."""
     slope = site.tensor(1)
     if slope.data is None:
         raise site.refuse(f"slope {slope.name!r}", "computed", "is a constant")
-    codes, index = np.unique(slope.data, return_inverse=True)
-    grid = _slope_grid(site, slope)
-    slopes = [(site.op, PReluSlope(int(code), grid.scale[0], grid.zero_point[0])) for code in codes]
+    if slope.quant is None:
+        raise site.refuse(f"slope {slope.name!r}", "without scale", "has a scale and a zero point")
+    parts = np.broadcast_arrays(slope.data, *slope.quant.broadcast(slope.data.ndim))
+    distinct, index = np.unique(np.stack([part.ravel() for part in parts]), axis=1, return_inverse=True)
+    slopes = [(site.op, PReluSlope(int(code), float(scale), int(zero))) for code, scale, zero in distinct.T]
     _tables(site, slopes, index.reshape(slope.shape))
 
 
@@ -113,11 +113,3 @@ def _tables(site: Site, cases: Sequence[tuple[Operator, PReluSlope | None]], ind
     entries = site.constant("tables", np.stack(tables).astype(y.element.dtype))
     which = site.constant("table index", index.astype(np.int32))
     site.emit(Lookup, replace(site.operand(x), shape=y.shape), entries, which, site.operand(y), grid.low)
-
-
-def _slope_grid(site: Site, slope: Tensor) -> QuantParams:
-    if slope.quant is None:
-        raise site.refuse(f"slope {slope.name!r}", "without scale", "has a scale and a zero point")
-    if slope.quant.is_per_channel:
-        raise site.refuse(f"slope {slope.name!r}", "a scale per channel", "has one scale")
-    return slope.quant

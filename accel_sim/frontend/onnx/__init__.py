@@ -4,10 +4,10 @@ The stages, in order: `proto` parses and checks the container (`external` reads 
 puts the nodes in order); `prepare` computes constant nodes (`folding`); `double_pairs` makes one of two pairs of
 QuantizeLinear and DequantizeLinear in a row; `quantization` turns QuantizeLinear, DequantizeLinear and the QLinear
 operators (`qoperator`) into grids of values, `dialect` does so for Deeploy's files;
-`propagation` fuses clamps and gives every value its grid; `unsigned` gives int8 activations the uint8 grids that ONNX
-Runtime computes on, where that matters; `importer` translates step by step (`operators`), after the
-constraints of `rules` that `registry` lists; `emitter` lays tensors out, channels last. `view` reads attributes and
-operands, `network` is the graph between the stages.
+`propagation` fuses clamps and gives every value its grid (`float_constants` those of constants left in float);
+`unsigned` gives int8 activations the uint8 grids that ONNX Runtime computes on, where that matters; `importer`
+translates step by step (`operators`), after the constraints of `rules` that `registry` lists; `emitter` lays tensors
+out, channels last. `view` reads attributes and operands, `network` is the graph between the stages.
 """
 
 from accel_sim.frontend._listing import SupportedOperator

@@ -17,6 +17,7 @@ from dataclasses import replace
 import numpy as np
 
 from accel_sim.errors import Fault
+from accel_sim.frontend.onnx.float_constants import place_float_constants
 from accel_sim.frontend.onnx.grids import FileGrid, unit_grid
 from accel_sim.frontend.onnx.network import SHAPE_READERS, Network, Step
 from accel_sim.frontend.onnx.view import NodeFault, NodeView
@@ -37,6 +38,7 @@ _CURE = "put QuantizeLinear and DequantizeLinear behind this node"
 def propagate_grids(network: Network) -> None:
     """Rewrite an integer network in place; see the module's rules."""
     fuse_bias(network)
+    place_float_constants(network)
     _fuse_clamps(network)
     _forward(network)
     read_as_floats = _read_as_floats(network)

@@ -73,7 +73,7 @@ SUPPORTED: dict[str, Support] = {
     "PRelu": Support(
         elementwise.prelu,
         (ir.PRelu,),
-        (rules.activations_only, rules.slope_constant, rules.constants_quantized, rules.constants_have_one_scale),
+        (rules.activations_only, rules.slope_constant, rules.slope_quantized),
     ),
     "Relu": _function("Relu", ir.Clip),
     "Clip": _function("Clip", ir.Clip),

@@ -104,7 +104,7 @@ def constants_have_one_scale(op: Operation) -> str | None:
 
 
 def constants_quantized(op: Operation) -> str | None:
-    """A constant operand of an integer operator is quantized (DequantizeLinear of a constant)."""
+    """A constant operand of an integer operator is quantized (DequantizeLinear of a constant), or one number."""
     if not op.is_integer:
         return None
     bare = [op.name(i) for i in range(op.count) if op.is_constant(i) and op.grid(i) is None]
@@ -150,6 +150,12 @@ def constants_quantized_matrices(op: Operation) -> str | None:
 def divisor_constant(op: Operation) -> str | None:
     """The divisor is constant."""
     return _unless(op.is_constant(1), op.name(1))
+
+
+def slope_quantized(op: Operation) -> str | None:
+    """The slope of an integer operator is quantized, or numbers along one axis."""
+    holds = not op.is_integer or not op.is_constant(1) or op.grid(1) is not None
+    return _unless(holds, f"{op.array(1).dtype}{list(op.shape(1))}" if not holds else "")
 
 
 def slope_constant(op: Operation) -> str | None:
