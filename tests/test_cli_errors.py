@@ -214,15 +214,25 @@ cli.main()
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 @pytest.mark.parametrize(
     ("number", "caught"),
-    [(signal.SIGINT, "OSError"), (signal.SIGTERM, "OSError"), (signal.SIGTERM, "BaseException")],
-    ids=["interrupted", "terminated", "terminated where the exception is lost"],
+    [(n, caught) for n in (signal.SIGINT, signal.SIGTERM) for caught in ("OSError", "BaseException")],
+    ids=["interrupted", "interrupted and lost", "terminated", "terminated and lost"],
 )
 def test_signals_end_a_process_whose_threads_wait_for_ever(number, caught):
     process = python(WAITING.format(caught=caught), stdout=subprocess.PIPE)
     assert process.stdout.readline() == b"ready\n"
     process.send_signal(number)
-    process.communicate(timeout=30)
-    assert process.returncode == 128 + number
+    try:
+        process.communicate(timeout=30)
+        assert process.returncode == 128 + number
+    finally:
+        process.kill()
+
+
+def test_signals_are_as_they_were_after_a_command(capsys):
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    assert invoke(capsys, "hw")[0] == 0
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
 IMPORTING = """

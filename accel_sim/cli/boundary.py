@@ -15,23 +15,24 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 import click
 
+from accel_sim.cli.signals import unwinding
 from accel_sim.errors import AccelSimError
 
 DONE, DIFFERENCES, USER_ERROR, DEFECT = 0, 1, 2, 3
 INTERRUPTED, BROKEN_PIPE = 128 + signal.SIGINT, 128 + signal.SIGPIPE
-_HAS_TIMERS = hasattr(signal, "setitimer")  # not on Windows
-_AGAIN_SECONDS = 0.5  # longer than it takes to remove files
 
 
 def guard(command: Callable[[], int]) -> int:
     """Run a command; its exit code, whatever happens. Writes at most one message to stderr."""
     _prepare_streams()
-    signal.signal(signal.SIGTERM, _terminate)
+    with unwinding():
+        return _guarded(command)
+
+
+def _guarded(command: Callable[[], int]) -> int:
     try:
         code = command()
         sys.stdout.flush()
@@ -57,7 +58,6 @@ def guard(command: Callable[[], int]) -> int:
     except Exception as error:
         return _blame_us(error)
     finally:
-        _ends_by_itself()
         _abandon_broken_stdout()
 
 
@@ -96,21 +96,3 @@ def _abandon_broken_stdout() -> None:
     except OSError:
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _terminate(number: int, _: FrameType | None) -> NoReturn:
-    """SIGTERM unwinds the stack, so that unfinished output files are removed.
-
-    Where it comes while a library is imported, that may take the exception for a failed attempt of its own and go on:
-    then it comes again.
-    """
-    if _HAS_TIMERS:
-        signal.signal(signal.SIGALRM, lambda *_: _terminate(number, None))
-        signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
-    raise SystemExit(128 + number)
-
-
-def _ends_by_itself() -> None:
-    """The command has ended: no exception has to come again."""
-    if _HAS_TIMERS:
-        signal.setitimer(signal.ITIMER_REAL, 0)
