@@ -230,6 +230,13 @@ BROKEN = {
         binary("CONCATENATION", shapes=((2,), (2,), (4,)), table="Concatenation", fusedActivationFunction=1),
         "There is no fused activation",
     ),
+    "pack shapes": (binary("PACK", shapes=((2,), (3,), (2, 2)), table="Pack"), "Operands have the same shape"),
+    "pack axis": (binary("PACK", shapes=((2,), (2,), (2, 2)), table="Pack", axis=2), "inside the result's axes"),
+    "pack grids": (
+        binary("PACK", b=("int8", 0.25, 3), shapes=((2,), (2,), (2, 2)), table="Pack"),
+        "Operands and the result lie on one grid",
+    ),
+    "unpack": (unary("UNPACK", shape=(2, 3), table="Unpack"), "a result for each of its indices"),
     "inner dequantize": (unary("DEQUANTIZE", y=INT8), "It stands at an output of the network"),
     "mirror mode": (
         with_indices("MIRROR_PAD", (2,), (4,), indices(1, 1, shape=(1, 2)), table="MirrorPad", mode=2),

@@ -215,6 +215,32 @@ def split_v(draw: Draw) -> Case:
     return case.finish(dtype, options("SplitV", numSplits=len(sizes)), version=2)
 
 
+def pack(draw: Draw) -> Case:
+    """PACK: 1 to 4 operands along any new axis, negative too; one of them constant now and then."""
+    dtype = draw.weighted(_SHARES)
+    grid, shape, count = draw.grid(dtype), draw.shape(draw.integer(1, 3), 1, 5), draw.integer(1, 4)
+    axis = draw.integer(-len(shape) - 1, len(shape))
+    constant = draw.integer(0, 2 * count)  # the operand of this number, if there is one
+    case = CaseBuilder("PACK", draw)
+    parts = [draw.codes(shape, dtype) for _ in range(count)]
+    for number, codes in enumerate(parts):
+        case.operand(codes, dtype, grid, f"x{number}", constant=number == constant and count > 1)
+    case.output(np.stack(parts, axis).shape, dtype, grid)
+    return case.finish(dtype, options("Pack", valuesCount=count, axis=axis), version=2 if dtype != "int16" else 3)
+
+
+def unpack(draw: Draw) -> Case:
+    """UNPACK: along any axis, negative too."""
+    shape = draw.shape(draw.integer(2, 4), 1, 5)
+    case, _, dtype, grid = _begin(draw, "UNPACK", shape)
+    axis = draw.integer(-len(shape), len(shape) - 1)
+    rest = list(shape)
+    count = rest.pop(axis)
+    for number in range(count):
+        case.output(rest, dtype, grid, f"y{number}")
+    return case.finish(dtype, options("Unpack", num=count, axis=axis), version=2 if dtype != "int16" else 4)
+
+
 def _blocks(draw: Draw, operator: str, kind: str, shrink: Callable[..., tuple[int, ...]]) -> Case:
     block, (n, h, w, c) = draw.integer(1, 3), draw.shape(4, 1, 4)
     source, result = shrink(n, h, w, c, block)

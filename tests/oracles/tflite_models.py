@@ -68,6 +68,7 @@ _GENERATORS: dict[str, Callable[[Draw], Case]] = {
     "MINIMUM": tflite_elementwise.minimum,
     "MIRROR_PAD": tflite_layout.mirror_pad,
     "MUL": tflite_elementwise.mul,
+    "PACK": tflite_layout.pack,
     "PAD": tflite_layout.pad,
     "PADV2": tflite_layout.padv2,
     "PRELU": tflite_activation.prelu,
@@ -89,6 +90,7 @@ _GENERATORS: dict[str, Callable[[Draw], Case]] = {
     "TANH": tflite_activation.tanh,
     "TRANSPOSE": tflite_layout.transpose,
     "TRANSPOSE_CONV": tflite_conv.transpose_conv,
+    "UNPACK": tflite_layout.unpack,
 }
 OPERATORS = tuple(_GENERATORS)
 

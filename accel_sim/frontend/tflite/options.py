@@ -71,6 +71,7 @@ _FIELDS: dict[str, tuple[str, tuple[str, ...]]] = {
         "TransposeConvOptions",
         ("Padding", "StrideH", "StrideW", "FusedActivationFunction", "QuantizedBiasType"),
     ),
+    "UNPACK": ("UnpackOptions", ("Axis",)),
 }
 _EMPTY_TABLE = struct.pack("<HHi", 4, 4, 4)  # a vtable without fields, and a table at byte 4: all defaults
 

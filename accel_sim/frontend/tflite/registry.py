@@ -10,10 +10,11 @@ from accel_sim.frontend.tflite import (
     reduction,
     resample,
     slicing,
+    stacking,
 )
 from accel_sim.frontend.tflite.rules import Rule
 
-_MODULES = (convolution, dense, elementwise, activation, reduction, movement, slicing, resample)
+_MODULES = (convolution, dense, elementwise, activation, reduction, movement, slicing, resample, stacking)
 RULES: dict[str, Rule] = {rule.operator: rule for module in _MODULES for rule in module.RULES}
 
 

@@ -15,7 +15,7 @@ from accel_sim.frontend.tflite.rules import Call, Lowered, Rule, Shape
 from accel_sim.frontend.tflite.tensors import TensorReader, known_shape
 from accel_sim.ir import Graph, ModelFormat, Node, Reshape, Tensor
 
-_FOLDED = ("PACK", "SHAPE")
+_FOLDED = ("SHAPE",)
 _ABSENT = -1
 _READY = "an operand is an input, a constant or made by an earlier operator"
 
