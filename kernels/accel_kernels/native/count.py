@@ -20,10 +20,11 @@ from accel_kernels.native.convolve import gather_codes, multiply_panel
 from accel_kernels.native.count_blocks import DEPTH, NARROW, WIDE, Count
 from accel_kernels.native.count_certify import certify_sums, glance_at_sums, measure_rows
 from accel_kernels.native.count_encode import encode_sums
-from accel_kernels.native.count_flags import crowded_halves, flagged_outputs
+from accel_kernels.native.count_flags import flagged_outputs
 from accel_kernels.native.count_follow import follow_products
 from accel_kernels.native.count_guard import guard, measure_whole_rows
 from accel_kernels.native.count_place import place
+from accel_kernels.native.count_probe import is_hardly_doubted, is_sparse, probing
 from accel_kernels.native.count_screen import SUM_BYTES
 from accel_kernels.native.count_single import single_out
 from accel_kernels.native.fields import field, inline, input_address, output_address
@@ -34,18 +35,10 @@ from accel_kernels.native.tier import TILE_ROWS, tier
 LANES = tier().lanes
 _BYTES = 4 * LANES
 _WIDE_COLUMNS, _HALF = WIDE * LANES, NARROW * LANES
-_LEAST_CERTIFIED = 2
-"""The screen is left out where fewer than one half of a row in so many keeps few outputs."""
-_DONE = 2
-"""Attempts after which no more are made."""
 _FEW = {"wrap": 20, "saturate": 12}
 """Outputs of a half of a row that are followed one by one; where more are left, all of its outputs are together."""
-_MOST_DOUBTED = 8
-"""The cheaper screen is left out where it leaves more outputs of a half of a row, on average."""
-_PROBED = TILE_ROWS
-"""Rows on which it is tried before."""
 _LEFT_OUT = 15
-"""So many times, before it is tried again."""
+"""So many times screens that were of no use are left out, before they are tried again."""
 
 _copy, _flip = inline(copy), inline(flip)
 
@@ -56,8 +49,9 @@ def build(variant: str) -> Callable[..., None]:
     bits = int(bits_text)
     width, exact = bits // 8, policy != "wrap"
     lay = _lay(flips=operands == "s8")
-    certify, products, follow, encode = certify_sums(), _products(), follow_products(policy), encode_sums(kind, bits)
-    glance, few = glance_at_sums(), _FEW["wrap" if policy.startswith("wrap") else "saturate"]
+    certify, glance = probing(certify_sums(), is_sparse), probing(glance_at_sums(), is_hardly_doubted)
+    products, follow, encode = _products(), follow_products(policy), encode_sums(kind, bits)
+    few = _FEW["wrap" if policy.startswith("wrap") else "saturate"]
     single, fused = single_out(policy, few), _fused(kind, bits)
 
     def count(block: Int64, arena: Int64, constants: Int64, scratch: Int64, part: Int64, parts: Int64) -> None:
@@ -81,41 +75,23 @@ def build(variant: str) -> Callable[..., None]:
                 if place(block, Count.GLANCED) > 0 and doubted * _WIDE_COLUMNS < right - left:
                     measure_rows(block, a, rows, scratch)
                 for n in range(left, right, _WIDE_COLUMNS):
-                    existing, waiting = min(right - n, _WIDE_COLUMNS), 1
+                    existing, waiting, blind = min(right - n, _WIDE_COLUMNS), 1, left_out > 0
                     if place(block, Count.GUARDED) and guard(block, a, group, n, existing, rows, scratch):
                         fused(block, a, group, n, existing, rows, out + row * out_bytes, out_bytes)
                         continue
-                    blind, attempt = left_out > 0, trusted
                     if not blind and doubted == 0:
-                        probed, across = min(rows, _PROBED), min(existing, _HALF)
-                        if hopeful:
-                            probed, across = rows, existing
-                        hopeful = _few(glance(block, a, group, n, across, probed, scratch), across, probed)
-                        if hopeful and (probed < rows or across < existing):
-                            hopeful = _few(glance(block, a, group, n, existing, rows, scratch), existing, rows)
-                        if hopeful:
-                            attempt = _DONE
-                        else:
-                            doubted = _LEFT_OUT + 1
-                    doubted = max(doubted - 1, 0)
-                    while not blind and attempt < _DONE:
-                        probed = rows if attempt else min(rows, _PROBED)
-                        across = existing if attempt else min(existing, _HALF)
-                        certify(block, a, group, n, across, probed, scratch)
-                        halves = (across + _HALF - 1) // _HALF * probed
-                        crowded = crowded_halves(scratch + place(block, Count.FLAGS), probed, singled)
-                        trusted = (halves - crowded) * _LEAST_CERTIFIED >= halves
-                        if not trusted:
-                            left_out, blind = _LEFT_OUT, attempt == 0
-                        attempt += 1
-                    if blind:
-                        left_out -= 1
-                        if exact:
-                            products(block, a, group, n, existing, rows, scratch)
-                    else:
+                        hopeful, _ = glance(block, a, group, n, existing, rows, scratch, hopeful, singled)
+                        doubted = 0 if hopeful else _LEFT_OUT + 1
+                    if not blind and not hopeful:
+                        trusted, screened = certify(block, a, group, n, existing, rows, scratch, trusted, singled)
+                        blind, left_out = not screened, 0 if trusted else _LEFT_OUT + (not screened)
+                    doubted, left_out = max(doubted - 1, 0), max(left_out - blind, 0)
+                    if not blind:
                         if singled > 0:
                             single(block, a, group * columns + n, rows, scratch)
                         waiting = flagged_outputs(scratch + place(block, Count.FLAGS), rows)
+                    elif exact:
+                        products(block, a, group, n, existing, rows, scratch)
                     if waiting > 0:
                         follow(block, a, group, n, existing, rows, blind, scratch)
                     target = out + row * out_bytes + (group * columns + n) * width
@@ -132,12 +108,6 @@ def _share(rows: Int64, columns: Int64, part: Int64, parts: Int64) -> tuple[Int6
         return rows * part // parts, rows * (part + 1) // parts, 0, columns
     left = tiles * part // parts * _WIDE_COLUMNS
     return 0, rows, left, min(tiles * (part + 1) // parts * _WIDE_COLUMNS, columns)
-
-
-@inline
-def _few(waiting: Int64, existing: Int64, rows: Int64) -> Int64:
-    """Whether the cheaper screen leaves few outputs."""
-    return waiting <= (existing + _HALF - 1) // _HALF * rows * _MOST_DOUBTED
 
 
 @inline

@@ -5,7 +5,7 @@ from typing import Any
 
 from accel_kernels._types import Int64
 from accel_kernels.native.count_blocks import Count
-from accel_kernels.native.count_flags import FLAG_BYTES, clear_flags, flagged_outputs
+from accel_kernels.native.count_flags import FLAG_BYTES, clear_flags
 from accel_kernels.native.count_glance import glance as glance_at
 from accel_kernels.native.count_glance import row_norm
 from accel_kernels.native.count_place import place
@@ -70,14 +70,14 @@ def _over_rows(make: Callable[[int], Any]) -> Callable[..., None]:
     return over_rows
 
 
-def certify_sums() -> Callable[..., Int64]:
-    """Sums of a panel and WIDE vectors of columns, with flags; how many outputs have one."""
+def certify_sums() -> Callable[..., None]:
+    """Sums of a panel and WIDE vectors of columns, with flags."""
     over_rows, tiled = _over_rows(_screen), tier().tiles
     configure: Any = intrinsic(1, configure_tiles)
     release: Any = intrinsic(0, release_tiles)
 
     @inline
-    def certify(block: Int64, a: Int64, group: Int64, n: Int64, existing: Int64, rows: Int64, scratch: Int64) -> Int64:
+    def certify(block: Int64, a: Int64, group: Int64, n: Int64, existing: Int64, rows: Int64, scratch: Int64) -> None:
         columns, groups, p = field(block, Field.OUT_CHANNELS), field(block, Field.OTHER), field(block, Field.HIGH)
         tiles, span, bounds_bytes = (
             (columns + LANES - 1) // LANES,
@@ -99,19 +99,18 @@ def certify_sums() -> Callable[..., Int64]:
             over_rows(a, stride, w, groups, span, bounds, bounds_bytes, 0, p, s, f, rows, memory)
         if tiled:
             release()
-        return flagged_outputs(flags, rows)
 
     return certify
 
 
-def glance_at_sums() -> Callable[..., Int64]:
+def glance_at_sums() -> Callable[..., None]:
     """The same, for codes without zero point and whole tiles of two vectors; norms of rows are known."""
     over_rows, tiled = _over_rows(glance_at), tier().tiles
     configure: Any = intrinsic(1, configure_tiles)
     release: Any = intrinsic(0, release_tiles)
 
     @inline
-    def glance(block: Int64, a: Int64, group: Int64, n: Int64, existing: Int64, rows: Int64, scratch: Int64) -> Int64:
+    def glance(block: Int64, a: Int64, group: Int64, n: Int64, existing: Int64, rows: Int64, scratch: Int64) -> None:
         columns, groups, p = field(block, Field.OUT_CHANNELS), field(block, Field.OTHER), field(block, Field.HIGH)
         span, weights = place(block, Count.GLANCED), place(block, Count.PLAIN) + group * place(block, Count.PLAIN_BYTES)
         stride, flags = field(block, Field.PANEL_STRIDE), scratch + place(block, Count.FLAGS)
@@ -128,7 +127,6 @@ def glance_at_sums() -> Callable[..., Int64]:
             )
         if tiled:
             release()
-        return flagged_outputs(flags, rows)
 
     return glance
 
