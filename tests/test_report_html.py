@@ -171,6 +171,15 @@ def test_on_a_narrow_screen_figures_keep_their_size_and_scroll(pages, opened, tm
     assert all(figure["scrolled"] == figure["hidden"] == 0 for figure in opened(kind).found["figures"])
 
 
+def test_names_of_widths_cover_the_lines_that_they_cross(pages):
+    """The name of one width may reach as far as the line of the next."""
+    named = re.findall(
+        r'<path d="[^"]*" style="([^"]*)" />\s*</g>\s*<text [^>]*>\d+ bits [a-z ]+</text>', pages["overflow"]
+    )
+    assert named
+    assert set(named) == {"fill: var(--ground)"}
+
+
 def test_a_dark_screen_has_light_text_on_dark_ground(pages, opened, tmp_path):
     light = opened("overflow").found
     dark = open_page(pages["overflow"], tmp_path, dark=True).found

@@ -89,7 +89,7 @@ def _lines(drawing: Canvas, axes: Axes, panel: Panel, x: Sequence[float]) -> Non
 
 
 def _mark(drawing: Canvas, mark: Mark, number: int) -> None:
-    """A line through all panels, its name above the first; names step down where there are several."""
+    """A line through all panels, named in the first; names step up, and cover the lines of others that they cross."""
     for axes in drawing.axes:
         axes.axvline(mark.x, color=Tone.MUTED.light, linewidth=1, dashes=(4, 3), zorder=2)
     drawing.axes[0].annotate(
@@ -101,4 +101,5 @@ def _mark(drawing: Canvas, mark: Mark, number: int) -> None:
         color=Tone.MUTED.light,
         fontsize=11,
         verticalalignment="bottom",
+        bbox={"facecolor": Tone.GROUND.light, "edgecolor": "none", "pad": 1},
     )
