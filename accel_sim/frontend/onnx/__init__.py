@@ -6,8 +6,9 @@ QuantizeLinear and DequantizeLinear in a row; `quantization` turns QuantizeLinea
 operators (`qoperator`) into grids of values, `dialect` does so for Deeploy's files;
 `propagation` fuses clamps and gives every value its grid (`float_constants` those of constants left in float);
 `unsigned` gives int8 activations the uint8 grids that ONNX Runtime computes on, where that matters; `importer`
-translates step by step (`operators`), after the constraints of `rules` that `registry` lists; `emitter` lays tensors
-out, channels last. `view` reads attributes and operands, `network` is the graph between the stages.
+translates step by step (`operators`), after the constraints of `rules` that `registry` lists, those of one dimension
+as images (`lines`); `emitter` lays tensors out, channels last. `view` reads attributes and operands, `network` is the
+graph between the stages.
 """
 
 from accel_sim.frontend._listing import SupportedOperator

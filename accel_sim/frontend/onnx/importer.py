@@ -12,6 +12,7 @@ from accel_sim.frontend.onnx.double_pairs import merge_pairs
 from accel_sim.frontend.onnx.emitter import Axes, Emitter, canonical, file_order, input_faults
 from accel_sim.frontend.onnx.folding import FOLDERS, shape_slice
 from accel_sim.frontend.onnx.grids import FileGrid
+from accel_sim.frontend.onnx.lines import as_image, as_line, is_line
 from accel_sim.frontend.onnx.network import SHAPE_READERS, Network, Step
 from accel_sim.frontend.onnx.operation import Operation
 from accel_sim.frontend.onnx.prepare import fold_into, prepare
@@ -167,7 +168,9 @@ class _Builder:
         support = SUPPORTED.get(step.operator)
         if support is None:
             raise NodeFault(step.operator, _CONSTANT_ONLY)
-        op = Operation(step, self.emitter)
+        line = is_line(step, self.emitter)
+        read = as_image(step, self.emitter) if line else step
+        op = Operation(read, self.emitter)
         faults = []
         for constraint in support.constraints:
             try:
@@ -182,6 +185,8 @@ class _Builder:
             self.network.broken.update(step.outputs)
         else:
             support.translate(op)
+            if line:
+                as_line(step, read, self.emitter)
 
     def _outputs(self) -> list[str]:
         """The tensors of the file's outputs, in its order."""

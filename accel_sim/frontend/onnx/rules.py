@@ -28,7 +28,7 @@ def one_result(op: Operation) -> str | None:
 
 
 def is_image(op: Operation) -> str | None:
-    """The data operand has 4 axes (batch, channels, height, width)."""
+    """The data operand has 4 axes (batch, channels, height, width), or 3 of a convolution or pool of one dimension."""
     shape = op.shape(0)
     return _unless(len(shape) == _IMAGE_RANK, f"shape {list(shape)}")
 
