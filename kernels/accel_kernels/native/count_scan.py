@@ -29,14 +29,15 @@ def _scan(e: Emitter, arguments: Sequence[Value]) -> Value:
     """Whether a partial sum of one output may leave p bits.
 
     Arguments: codes and weights as int8 [groups, lanes, 4], groups, what is added to sums, p, where the sums before
-    each segment are put.
+    each segment are put, weights that are wanted next.
     """
-    codes, weights, groups, bias, p, starts = arguments
+    codes, weights, groups, bias, p, starts, ahead = arguments
     builder, zero = e.builder, e.constant(_WIDE, 0)
 
     def group(index: Value, held: list[Value]) -> list[Value]:
         total, high, low = held
         offset = e.multiply(index, _BYTES)
+        e.prefetch(e.add(ahead, offset))
         x, w = (e.load(e.add(address, offset), vector(I8, _BYTES)) for address in (codes, weights))
         x, none = builder.bitcast(x, _WIDE), e.constant(w.type, 0)
         name = f"llvm.x86.avx512.vpdpbusd.{32 * LANES}"
@@ -68,7 +69,7 @@ def _running(e: Emitter, values: Value) -> Value:
     return values
 
 
-overflows: Any = intrinsic(6, _scan)
+overflows: Any = intrinsic(7, _scan)
 
 
 def _lay(e: Emitter, arguments: Sequence[Value]) -> None:
@@ -118,7 +119,7 @@ def scan_flagged(block: Int64, a: Int64, column: Int64, rows: Int64, scratch: In
             while left != 0:
                 n = column + half * LANES + column_of(first_bit(left))
                 codes, weights = lay_row(block, a, m, scratch), place(block, Count.BY_OUTPUT) + n * groups * _BYTES
-                if overflows(codes, weights, groups, load_int32(bias + 4 * n), p, starts):
+                if overflows(codes, weights, groups, load_int32(bias + 4 * n), p, starts, weights):
                     kept = kept | (left & -left)
                 left = left & (left - 1)
             store_int64(there, kept)

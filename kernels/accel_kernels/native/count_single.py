@@ -170,12 +170,15 @@ def single_out(policy: str, most: int) -> Callable[..., None]:
                 if found != 0 and bits_of(found) <= most:
                     store_int64(flags, 0)
                     codes = lay_row(block, a, m, scratch)
+                    n = half * LANES + column_of(first_bit(found))
                     while found != 0:
-                        n = half * LANES + column_of(first_bit(found))
-                        weights = place(block, Count.BY_OUTPUT) + (base + n) * groups * _BYTES
-                        if overflows(codes, weights, groups, load_int32(bias + 4 * (base + n)), p, starts):
-                            there = scratch + place(block, Count.SUMS) + m * SUM_BYTES + 4 * n
-                            follow(block, codes, weights, base + n, there, scratch)
-                        found = found & (found - 1)
+                        found, column = found & (found - 1), n
+                        n = half * LANES + column_of(first_bit(found)) if found else n
+                        weights = place(block, Count.BY_OUTPUT) + (base + column) * groups * _BYTES
+                        ahead = weights + (n - column) * groups * _BYTES
+                        first = load_int32(bias + 4 * (base + column))
+                        if overflows(codes, weights, groups, first, p, starts, ahead):
+                            there = scratch + place(block, Count.SUMS) + m * SUM_BYTES + 4 * column
+                            follow(block, codes, weights, base + column, there, scratch)
 
     return single
