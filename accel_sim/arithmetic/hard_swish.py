@@ -28,8 +28,8 @@ def hard_swish(profile: Profile, x: QuantParams, y: QuantParams) -> NDArray[np.i
 
     Raises:
         UnsupportedByProfileError: an output scale below 1/128 of the input's, or so far above it that the last shift is
-            longer than 15 bits, where the mask of the source's rounding division is cut off; an input scale so large
-            that the gate's shift overflows.
+            longer than 15 bits, where the mask of the source's rounding division is cut off; an input scale for which
+            the gate's shift is longer than that, or overflows.
     """
     high_resolution = _F(_F(1.0) / _F(128.0)) * _F(x.scale[0])
     output, output_exponent = _reduced(float(high_resolution / _F(y.scale[0])))
@@ -38,8 +38,8 @@ def hard_swish(profile: Profile, x: QuantParams, y: QuantParams) -> NDArray[np.i
         raise refuse(profile, "HardSwish scales", f"{x.scale[0]} to {y.scale[0]}", "the ratio is at most 128")
     if -output_exponent > _LONGEST_SHIFT:
         raise refuse(profile, "HardSwish scales", f"{x.scale[0]} to {y.scale[0]}", "the ratio is at least 1/512")
-    if gate_exponent > _LARGEST_EXPONENT:
-        raise refuse(profile, "HardSwish input scale", f"{x.scale[0]:g}", "times 256/3 is below 2^31")
+    if not -_LONGEST_SHIFT <= gate_exponent <= _LARGEST_EXPONENT:
+        raise refuse(profile, "HardSwish input scale", f"{x.scale[0]:g}", "times 256/3 lies in [2^-16, 2^31)")
     codes = np.arange(x.low, x.high + 1, dtype=np.int64)
     value = wrap((codes - x.zero_point[0]) * 128, 16)
     scaled = saturating_rounding_doubling_high_mul(value, output, 16)

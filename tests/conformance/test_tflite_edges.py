@@ -15,7 +15,8 @@ from accel_sim.errors import AccelSimError
 _SHAPE = (1, 4, 4, 16)
 _EDGES = (  # operator, type, options, (input scale, output scale) at the edge and beyond it, the rule
     ("HARD_SWISH", "int8", "HardSwish", (2.0**-9, 1.0), (2.0**-9 * 0.999, 1.0), "at least 1/512"),
-    ("HARD_SWISH", "int8", "HardSwish", (2.51e7, 2.51e7), (2.52e7, 2.52e7), r"below 2\^31"),
+    ("HARD_SWISH", "int8", "HardSwish", (2.51e7, 2.51e7), (2.52e7, 2.52e7), "times 256/3"),
+    ("HARD_SWISH", "uint8", "HardSwish", (1.79e-7, 1.79e-7), (1.78e-7, 1.78e-7), "times 256/3"),
     ("LOGISTIC", "int16", None, (174_758.0, 2.0**-15), (174_763.0, 2.0**-15), "int32 multiplier"),
     ("TANH", "int16", None, (174_758.0, 2.0**-15), (174_763.0, 2.0**-15), "int32 multiplier"),
     ("ADD", "int8", "Add", (1.0, 2.0**-19 * 1.001), (1.0, 2.0**-19), "below 1"),
