@@ -46,14 +46,17 @@ class Row:
 
 
 def float_network(depth: int, images: Floats, seed: int = 0) -> Graph:
-    """The float network; batch normalizations hold the statistics that the images have at their place."""
+    """The float network; batch normalizations hold the statistics that the images have at their place.
+
+    These are computed in float64: in float32 the order of additions, another on each kind of processor, would show.
+    """
     generator = np.random.default_rng(seed)
     shape = (1, EXTENT, EXTENT, CHANNELS)
     tensors = {"x": Tensor("x", (*shape[:3], images.shape[3]), ElementType.FLOAT32)}
     nodes, source, values = [], "x", images
     for layer in range(depth):
         weights = _weights(generator, values.shape[3])
-        sums = convolve(values, weights, (1, 1), (1, 1), SAME, 1)
+        sums = convolve(values.astype(np.float64), weights.astype(np.float64), (1, 1), (1, 1), SAME, 1)
         norm = _normalization(generator, sums)
         values = np.clip(_normalized(sums, norm), 0, 6)
         steps: list[tuple[str, Operator, list[Floats]]] = [

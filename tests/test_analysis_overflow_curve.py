@@ -28,7 +28,7 @@ def classifier(terms=6, classes=4):
 def counted(structure, outputs, proved=False):
     zeros = np.zeros(4, np.int64)
     return StructureCounts(
-        structure, (LayerCounts("node", "op", 12, proved, zeros, zeros, zeros, None),), {"y": outputs}
+        structure, (LayerCounts("node", "op", 12, True, proved, zeros, zeros, zeros, None),), {"y": outputs}
     )
 
 
@@ -97,3 +97,16 @@ def test_what_cannot_be_asked_is_told():
         accel_sim.overflow(graph, np.zeros((2, 6), np.int8), labels=np.arange(3))
     with pytest.raises(HardwareError, match=r"nothing': is a width from 8 to 64 bits, .*a preset"):
         accel_sim.overflow(graph, np.zeros((2, 6), np.int8), ["nothing"])
+
+
+def test_a_structure_that_is_not_meant_for_a_layer_says_so():
+    """Its pairs are of unsigned codes; here they are signed, and "proved" says nothing about pairs."""
+    graph = classifier()
+    report = accel_sim.overflow(graph, np.zeros((2, 6), np.int8), ["x86-vpmaddubsw", "neon-smull-smlal"])
+    x86, neon = (point.counts for point in report.curve.staged)
+    assert [layer.applies for layer in (*x86.layers, *neon.layers)] == [False, True]
+    said = "x86-vpmaddubsw is meant for 0 of 1 layers (uint8 x int8, not depthwise)"
+    printed = " ".join(accel_sim.to_text(report, width=200).split())
+    assert said in printed
+    assert said in accel_sim.to_html(report)
+    assert "neon-smull-smlal is meant" not in printed

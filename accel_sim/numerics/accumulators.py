@@ -124,6 +124,10 @@ class AccumulatorStructure:
         """The last stage."""
         return self.stages[-1]
 
+    def applies_to(self, inputs: str, weights: str, *, depthwise: bool) -> bool:
+        """Whether products of these element types, in groups of one channel or not, go through all stages."""
+        return self.inputs in (None, inputs) and self.weights in (None, weights) and (self.depthwise or not depthwise)
+
     def for_command(self, inputs: str, weights: str, *, depthwise: bool, wide: bool) -> "AccumulatorStructure":
         """The structure as a command has it.
 
@@ -133,11 +137,8 @@ class AccumulatorStructure:
             depthwise: whether its groups have one input and one output channel.
             wide: whether its software accumulates in 64 bits.
         """
-        applies = (
-            self.inputs in (None, inputs) and self.weights in (None, weights) and (self.depthwise or not depthwise)
-        )
         final = replace(self.final, bits=min(2 * self.final.bits, WIDEST)) if wide and self.doubles else self.final
-        if applies:
+        if self.applies_to(inputs, weights, depthwise=depthwise):
             return replace(self, stages=(*self.stages[:-1], final))
         return replace(self, stages=(final,), raw_codes=False, spacing=1)
 

@@ -66,6 +66,13 @@ def matrix_operands(command: MatrixCommand) -> tuple[Operand, Operand]:
     return command.input, command.weights
 
 
+def is_depthwise(command: MatrixCommand) -> bool:
+    """Whether it is a convolution whose groups have one input and one output channel."""
+    if isinstance(command, MatrixMultiply):
+        return False
+    return command.weights.shape[3] == 1 and command.weights.shape[0] == command.groups
+
+
 def weight_zero_points(command: MatrixCommand) -> tuple[int, ...]:
     """Zero points of the second operand; any that is not 0 costs the data-dependent term of eq 13."""
     return command.b_zero_point if isinstance(command, MatrixMultiply) else command.weight_zero_point

@@ -61,6 +61,7 @@ def _counts(layer: LayerCounts) -> Document:
     """Counts of one layer; those of its channels where there are any events."""
     document = {
         "name": layer.name,
+        "applies": layer.applies,
         "proved": layer.proved,
         "outputs": layer.outputs,
         "events": layer.events,

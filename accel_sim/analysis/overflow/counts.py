@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from accel_sim.analysis.provenance import Provenance
 from accel_sim.numerics.accumulators import AccumulatorStructure
 from accel_sim.program import Program
+from accel_sim.program.geometry import MatrixCommand, is_depthwise, matrix_operands
 from accel_sim.records import dataclass
 from accel_sim.sim.batch import Progress
 from accel_sim.sim.counting import CommandCounts, CountedRun, count
@@ -33,6 +34,7 @@ class LayerCounts:
     Attributes:
         name, op: the graph node and its operator.
         outputs: accumulators over all samples.
+        applies: its products go through all stages of the structure, and not to the last one at once.
         proved: no input can make it overflow; nothing was counted, and all counts are 0.
         channel_events, channel_persistent, channel_transient: int64 [channels]: additions; outputs; outputs.
         first: the first offence; None without one, or where it was not looked for.
@@ -41,6 +43,7 @@ class LayerCounts:
     name: str
     op: str
     outputs: int
+    applies: bool
     proved: bool
     channel_events: Int64s
     channel_persistent: Int64s
@@ -101,6 +104,11 @@ class StructureCounts:
     def outputs_counted(self) -> int:
         """Accumulators of all layers over all samples."""
         return sum(layer.outputs for layer in self.layers)
+
+    @property
+    def layers_applied(self) -> int:
+        """Layers whose products go through all stages."""
+        return sum(layer.applies for layer in self.layers)
 
     @property
     def layers_proved(self) -> int:
@@ -175,7 +183,8 @@ def _layer(
     *,
     offences: bool,
 ) -> LayerCounts:
-    command = program.commands[counts.index]
+    command: MatrixCommand = program.commands[counts.index]  # type: ignore[assignment]  # only those have accumulators
+    x, w = matrix_operands(command)
     first = None
     if offences and counts.first_sample is not None:
         first = first_offence(program, inputs, structure, counts.index, counts.first_sample)
@@ -183,7 +192,8 @@ def _layer(
     return LayerCounts(
         name=command.layer,
         op=command.op,
-        outputs=command.output_to.size * run.samples,  # type: ignore[attr-defined]  # a command with accumulators
+        outputs=command.output_to.size * run.samples,
+        applies=structure.applies_to(x.dtype, w.dtype, depthwise=is_depthwise(command)),
         proved=counts.proved,
         channel_events=counts.events,
         channel_persistent=persistent,

@@ -9,7 +9,7 @@ from accel_sim.report.html.curves import Mark, Panel, curves
 from accel_sim.report.html.figures import Figure, Series, Tone
 from accel_sim.report.html.page import LAYER_COLUMN, Cell, Column, Row, Section, Table, named
 from accel_sim.report.terminal.fitted import distinguishing
-from accel_sim.report.terminal.overflow_curve import first_offence
+from accel_sim.report.terminal.overflow_curve import applied_text, first_offence
 from accel_sim.report.terminal.style import count, percent, samples
 
 _TONES = {OverflowPolicy.WRAP: Tone.FIRST, OverflowPolicy.SATURATE: Tone.SECOND}
@@ -87,7 +87,8 @@ def _table(curve: OverflowCurve) -> Table:
     heads += [Column(_answer(curve).capitalize())]
     rows = tuple(_row(point) for point in _ordered(curve))
     known = f" With 32 bits that wrap: {percent(curve.accuracy)} right." if curve.accuracy is not None else ""
-    return Table(f"What each accumulator costs.{known}", tuple(heads), rows)
+    scope = [f" {point.structure.name} {text}." for point in curve.staged if (text := applied_text(point.counts))]
+    return Table(f"What each accumulator costs.{known}{''.join(scope)}", tuple(heads), rows)
 
 
 def _ordered(curve: OverflowCurve) -> Sequence[CurvePoint]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.console import RenderableType
 from rich.text import Text
 
-from accel_sim.analysis.overflow.counts import LayerCounts
+from accel_sim.analysis.overflow.counts import LayerCounts, StructureCounts
 from accel_sim.analysis.overflow.curve import CurvePoint, OverflowCurve
 from accel_sim.numerics.accumulators import OverflowPolicy
 from accel_sim.report.terminal.fitted import Cell, Column, FittedTable, Side, distinguishing
@@ -24,7 +24,19 @@ def curve_parts(curve: OverflowCurve) -> tuple[RenderableType | None, ...]:
         "wrong: codes of the network's outputs"
     )
     found = _offences(curve)
-    return (Text(legend, "dim"), curve_table(curve, judged), facts(found) if found else None)
+    scope = [(point.structure.name, text) for point in curve.staged if (text := applied_text(point.counts))]
+    parts = (facts(pairs) if pairs else None for pairs in (scope, found))
+    return (Text(legend, "dim"), curve_table(curve, judged), *parts)
+
+
+def applied_text(counts: StructureCounts) -> str | None:
+    """Which layers a structure is not meant for; None where it is meant for all."""
+    applied, total = counts.layers_applied, len(counts.layers)
+    if applied == total:
+        return None
+    kinds = " x ".join(kind or "any type" for kind in (counts.structure.inputs, counts.structure.weights))
+    depthwise = "" if counts.structure.depthwise else ", not depthwise"
+    return f"is meant for {applied} of {total} layers ({kinds}{depthwise}): the others add in its last stage alone"
 
 
 def curve_table(curve: OverflowCurve, judged: str) -> FittedTable:

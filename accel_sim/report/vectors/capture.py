@@ -18,7 +18,7 @@ from accel_sim.hardware import AcceleratorConfig
 from accel_sim.numerics.accumulators import AccumulatorStructure, Stage
 from accel_sim.numerics.requantization import FloatRequantization, Requantization
 from accel_sim.program import MatrixMultiply, Operand, Port, Program, Region
-from accel_sim.program.geometry import MatrixCommand, matrix_operands, weight_zero_points
+from accel_sim.program.geometry import MatrixCommand, is_depthwise, matrix_operands, weight_zero_points
 from accel_sim.records import dataclass
 from accel_sim.report.json_form import heading, plain, subject
 from accel_sim.report.vectors import formulas
@@ -183,8 +183,7 @@ def _stage(command: MatrixCommand, hardware: AcceleratorConfig) -> Stage:
     """The accumulator of a command."""
     x, w = matrix_operands(command)
     structure: AccumulatorStructure = hardware.accumulator.stages(hardware.grid.rows)
-    depthwise = not isinstance(command, MatrixMultiply) and w.shape[3] == 1 and w.shape[0] == command.groups
-    found = structure.for_command(x.dtype, w.dtype, depthwise=depthwise, wide=command.wide_accumulator)
+    found = structure.for_command(x.dtype, w.dtype, depthwise=is_depthwise(command), wide=command.wide_accumulator)
     if len(found.stages) > 1:
         rule = "golden vectors are of accumulators of one stage"
         raise InputError("golden vectors", [Fault("accumulator", structure.name, rule, "choose another accumulator")])
