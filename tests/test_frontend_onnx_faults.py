@@ -183,6 +183,18 @@ def test_floats_that_are_pooled_before_they_are_quantized_are_no_codes():
     assert "a quantized value is read through DequantizeLinear only" in faults(model)
 
 
+@pytest.mark.parametrize("axes", [[0], [1, 2], [0, 1, 2, 3]])
+def test_maxima_over_axes_that_are_no_neighbours_are_refused(axes):
+    """Stored are batch, height, width, channels."""
+    model = ModelBuilder(13)
+    x = model.quantized_input("x", np.zeros((1, 2, 5, 3), np.uint8), GRID)
+    model.quantized_output(model.node("ReduceMax", [x], axes=axes), GRID)
+    if axes == [1, 2]:
+        assert "maxima are over neighbouring axes" in faults(model)
+    else:
+        load_onnx(model.serialize(), "good")
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_transpose_between_grids_is_refused_where_another_one_may_cancel_it(count):
     """Of four such networks ONNX Runtime made one grid of two in all; with one Transpose it never did."""

@@ -230,6 +230,10 @@ BROKEN = {
         binary("CONCATENATION", shapes=((2,), (2,), (4,)), table="Concatenation", fusedActivationFunction=1),
         "There is no fused activation",
     ),
+    "maxima": (
+        with_indices("REDUCE_MAX", IMAGE, (1, 4), indices(1, 3), table="Reducer"),
+        "Maxima are over neighbouring axes",
+    ),
     "pack shapes": (binary("PACK", shapes=((2,), (3,), (2, 2)), table="Pack"), "Operands have the same shape"),
     "pack axis": (binary("PACK", shapes=((2,), (2,), (2, 2)), table="Pack", axis=2), "inside the result's axes"),
     "pack grids": (

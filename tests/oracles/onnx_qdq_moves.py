@@ -49,6 +49,11 @@ def reduce_mean(draw: Draw) -> Operands:
     return draw.image(draw.integer(1, 12), 1, 9), [], {"axes": axes, "keepdims": draw.integer(0, 1)}
 
 
+def reduce_max(draw: Draw) -> Operands:
+    axes = draw.pick(([2, 3], [-1, -2], [3], [1, 2, 3], [1], [2]))
+    return draw.image(draw.integer(1, 12), 1, 9), [], {"axes": axes, "keepdims": draw.integer(0, 1)}
+
+
 def pad(draw: Draw) -> Operands:
     mode = draw.pick(("constant", "constant", "reflect", "edge"))
     pads = np.zeros(8, np.int64)
@@ -187,4 +192,5 @@ GENERATORS: dict[str, Generator] = {
     "Concat one grid": concat(one_grid=True),
     "Requantize": requantize(wide=False),
     "Requantize 16 bit": requantize(wide=True),
+    "ReduceMax": moving("ReduceMax", reduce_max),
 }

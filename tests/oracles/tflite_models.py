@@ -73,6 +73,7 @@ _GENERATORS: dict[str, Callable[[Draw], Case]] = {
     "PADV2": tflite_layout.padv2,
     "PRELU": tflite_activation.prelu,
     "QUANTIZE": tflite_requantize.quantize,
+    "REDUCE_MAX": tflite_reduce.reduce_max,
     "RELU": tflite_activation.relu,
     "RELU6": tflite_activation.relu6,
     "RELU_N1_TO_1": tflite_activation.relu_n1_to_1,

@@ -64,6 +64,23 @@ def mean(draw: Draw) -> Case:
     return case.finish(note, options("Reducer", keepDims=keep), version=2)
 
 
+def reduce_max(draw: Draw) -> Case:
+    """REDUCE_MAX: neighbouring axes, listed in any order and negative too; keep_dims; int8, uint8, int16."""
+    dtype = draw.weighted(_SHARES)
+    shape = draw.shape(draw.integer(2, 4), 1, 6)
+    first = draw.integer(1, len(shape) - 1)
+    axes = list(range(first, draw.integer(first, len(shape) - 1) + 1))
+    keep, grid = draw.chance(0.5), draw.grid(dtype)
+    case = CaseBuilder("REDUCE_MAX", draw)
+    case.input(draw.codes(shape, dtype), dtype, grid)
+    named = [axis - len(shape) if draw.chance(0.3) else axis for axis in draw.rng.permutation(axes)]
+    case.constant(np.array(named), "int32", name="axes")
+    lengths = [1 if axis in axes else size for axis, size in enumerate(shape) if keep or axis not in axes]
+    case.output(lengths, dtype, grid)
+    version = 3 if dtype == "int16" else 2
+    return case.finish(f"{dtype}, axes {axes}, keep {keep}", options("Reducer", keepDims=keep), version=version)
+
+
 def arg_max(draw: Draw) -> Case:
     """ARG_MAX: few distinct codes, so that the maximum is often tied; int32 and int64 results."""
     dtype = draw.pick(["int8", "uint8"])

@@ -60,6 +60,7 @@ SUPPORTED: dict[str, Support] = {
         (*_IMAGE, rules.nothing_dilated, rules.channels_first),
     ),
     "GlobalAveragePool": Support(pools.global_average_pool, (ir.GlobalAveragePool2D,), (*_IMAGE, rules.channels_first)),
+    "ReduceMax": Support(pools.reduce_max, (ir.MaxPool2D, ir.Requantize, ir.Reshape), _DATA),
     "ReduceMean": Support(pools.reduce_mean, (ir.Mean,), _DATA),
     "Add": Support(elementwise.binary(ir.Add), (ir.Add,), _BINARY),
     "Sum": Support(elementwise.binary(ir.Add), (ir.Add, ir.Reshape), _VARIADIC),

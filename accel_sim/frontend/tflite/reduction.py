@@ -1,9 +1,10 @@
-"""MAX_POOL_2D, AVERAGE_POOL_2D, MEAN and ARG_MAX."""
+"""MAX_POOL_2D, AVERAGE_POOL_2D, MEAN, REDUCE_MAX and ARG_MAX."""
 
+from accel_sim.frontend._maxima import image_of_maxima
 from accel_sim.frontend.tflite import constraints as must
 from accel_sim.frontend.tflite.rules import Call, Constraint, Lowered, Rule, Shape, single
 from accel_sim.frontend.tflite.windows import misfit, padding, windows
-from accel_sim.ir import ArgMax, AveragePool2D, ElementType, MaxPool2D, Mean
+from accel_sim.ir import ArgMax, AveragePool2D, ElementType, MaxPool2D, Mean, Node, Reshape, Tensor
 
 
 def _kernel(call: Call) -> tuple[int, int]:
@@ -68,6 +69,29 @@ def _reduction_structure(types: Constraint) -> tuple[Constraint, ...]:
     return (must.operands(2, 2), types, must.rank(0, 1, 5), must.constant_indices(1, "axes"), axes_inside)
 
 
+def maxima_of_neighbours(call: Call) -> str | None:
+    """Maxima are over neighbouring axes, the first of which is not one."""
+    axes = _axes(call)
+    if axes and image_of_maxima(call.x.shape, axes) is not None:
+        return None
+    return f"axes {list(axes)} of {list(call.x.shape)}"
+
+
+def _lower_maxima(call: Call) -> Lowered:
+    """One window of a max pool over the same bytes under another shape."""
+    found = image_of_maxima(call.x.shape, _axes(call))
+    assert found is not None
+    image, kernel = found
+    whole = Tensor(f"{call.name}/image", image, call.x.element, call.x.quant)
+    picked = Tensor(f"{call.name}/maxima", (*image[:2], 1, image[3]), call.x.element, call.x.quant)
+    nodes = [
+        Node(whole.name, Reshape(), (call.x.name,), (whole.name,)),
+        Node(picked.name, MaxPool2D(kernel), (whole.name,), (picked.name,)),
+        Node(call.name, Reshape(), (picked.name,), (call.y.name,)),
+    ]
+    return Lowered(nodes, [whole, picked])
+
+
 def arg_max_types(call: Call) -> str | None:
     """The operand is float32, int8 or uint8, the result int32 or int64."""
     x, y = must.type_name(call.x), call.y.element
@@ -89,6 +113,14 @@ RULES = (
         (must.grids(),),
         _mean_shape,
         lambda call: single(call, Mean(_axes(call), call.options.flag("KeepDims")), call.x.name),
+    ),
+    Rule(
+        "REDUCE_MAX",
+        (MaxPool2D, Reshape),
+        (*_reduction_structure(must.activation_types(*must.FLOAT_AND_INTEGERS)), maxima_of_neighbours),
+        (must.grids(), must.one_grid()),
+        _mean_shape,
+        _lower_maxima,
     ),
     Rule(
         "ARG_MAX",

@@ -1,10 +1,11 @@
-"""MaxPool, AveragePool, their global forms, ReduceMean."""
+"""MaxPool, AveragePool, their global forms, ReduceMean, ReduceMax."""
 
-from accel_sim.frontend.onnx.emitter import CHANNELS_LAST
+from accel_sim.frontend._maxima import image_of_maxima
+from accel_sim.frontend.onnx.emitter import CHANNELS_LAST, Axes, Shape, file_order
 from accel_sim.frontend.onnx.operation import Operation
 from accel_sim.frontend.onnx.operators.windows import pair, read_window
 from accel_sim.frontend.onnx.view import NodeFault, in_ranks
-from accel_sim.ir import AveragePool2D, GlobalAveragePool2D, MaxPool2D, Mean, Padding2D
+from accel_sim.ir import AveragePool2D, GlobalAveragePool2D, MaxPool2D, Mean, Padding2D, Reshape
 
 _BLOCK = 16  # channels that ONNX Runtime pools together (NCHWc, with AVX-512)
 _BY_PIXEL_OPSET = 19  # of AveragePool, whose windows may have gaps since
@@ -63,18 +64,37 @@ def global_average_pool(op: Operation) -> None:
 
 def reduce_mean(op: Operation) -> None:
     """ReduceMean over any axes."""
+    axes, shape, order = _reduced(op)
+    op.emit(Mean(axes, op.flag("keepdims", default=True)), [op.value(0).tensor], shape, order)
+
+
+def reduce_max(op: Operation) -> None:
+    """ReduceMax: one window of a max pool; what it picks is requantized behind it where its result has another grid."""
+    axes, shape, order = _reduced(op)
+    value = op.value(0)
+    found = image_of_maxima(value.stored, axes)
+    if found is None:
+        raise NodeFault(f"stored axes {list(axes)} of {list(value.stored)}", "maxima are over neighbouring axes")
+    image, kernel = found
+    source, result = op.value(0), op.step.outputs[0]
+    whole = op.emitter.like(f"{result}/image", source, image, file_order(len(image)))
+    picked = op.emitter.like(f"{result}/maxima", source, (*image[:2], 1, image[3]), file_order(len(image)))
+    op.emitter.node(whole.tensor, Reshape(), [source.tensor], [whole])
+    op.emitter.node(picked.tensor, MaxPool2D(kernel), [whole.tensor], [picked])
+    op.emit_move(Reshape(), picked.tensor, shape, order)
+
+
+def _reduced(op: Operation) -> tuple[Axes, Shape, Axes]:
+    """The reduced axes as stored, the result's shape, and the order in which its axes are stored."""
     value, rank = op.value(0), len(op.shape(0))
     axes = in_ranks(op.listed("axes", 1, ()), rank)
     if not axes:
         if op.flag("noop_with_empty_axes"):
-            raise NodeFault("noop_with_empty_axes", "a mean reduces at least one axis")
+            raise NodeFault("noop_with_empty_axes", "at least one axis is reduced")
         axes = tuple(range(rank))
-    keep = op.flag("keepdims", default=True)
-    operator = Mean(tuple(sorted(value.axes.index(a) for a in axes)), keep)
-    if keep:
-        shape = tuple(1 if a in axes else n for a, n in enumerate(value.shape))
-        op.emit(operator, [value.tensor], shape, value.axes)
-        return
+    stored = tuple(sorted(value.axes.index(a) for a in axes))
+    if op.flag("keepdims", default=True):
+        return stored, tuple(1 if a in axes else n for a, n in enumerate(value.shape)), value.axes
     kept = [a for a in range(rank) if a not in axes]
     order = tuple(kept.index(a) for a in value.axes if a in kept)
-    op.emit(operator, [value.tensor], tuple(value.shape[a] for a in kept), order)
+    return stored, tuple(value.shape[a] for a in kept), order
