@@ -26,7 +26,7 @@ def wrong_kind(argument: str, value: object, rule: str) -> TypeError:
 
 def is_whole(value: object) -> TypeGuard[SupportsInt]:
     """Whether it is a whole number, Python's or NumPy's; True and False are none."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
+    return isinstance(value, int | Integral) and not isinstance(value, bool)  # to ask for int alone is quick
 
 
 def number_faults(numbers: Mapping[str, tuple[object, int, int | None]]) -> list[Fault]:

@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from one_command import HARDWARE
 from test_machine_run import images, small_network
 
@@ -19,7 +18,7 @@ from accel_kernels.native.tables import FIELDS, INTERPRETER_ARGUMENTS, JOB, MOST
 from accel_sim.sim.machine import Machine
 from accel_sim.sim.memory import aligned
 from accel_sim.sim.native import runner
-from accel_sim.sim.native.crew import Crew
+from accel_sim.sim.native.crew import Crew, Jobs
 from accel_sim.sim.native.runner import Sharing
 from accel_sim.sim.prepared import prepared
 from accel_sim.sim.result import Level
@@ -109,7 +108,7 @@ def test_a_helper_does_what_is_offered_and_not_what_is_withdrawn() -> None:
 
     leader, helper = called(leads), called(helps)
     for run in (1, 2, 3):
-        crew.run(np.array([job(leader, run), job(helper, run)]), None)  # the second while the helper is busy
+        crew.run(Jobs(np.array([job(leader, run), job(helper, run)]), None))  # the second while the helper is busy
         if run == 2:
             going_on.set()
             until(lambda: not crew.busy)
@@ -123,7 +122,7 @@ def test_a_helper_comes_at_once_or_from_its_sleep(pause: float) -> None:
     crew, begun = Crew(1), threading.Event()
     leader, helper = called(lambda run: waited(begun)), called(lambda run: begun.set())
     for run in range(1, 100):
-        crew.run(np.array([job(leader, run), job(helper, run)]), None)
+        crew.run(Jobs(np.array([job(leader, run), job(helper, run)]), None))
         begun.clear()
         time.sleep(pause)
 
@@ -161,26 +160,27 @@ def test_what_a_late_helper_holds_stays_in_memory() -> None:
     late = called(lambda run: begun.set() or waited(going_on))
     kept = Kept()
     held = weakref.ref(kept)
-    crew.run(np.array([job(leader, 1), job(late, 1)]), kept)
+    assert not crew.run(Jobs(np.array([job(leader, 1), job(late, 1)]), kept))
     del kept
     for _ in range(2):
-        crew.run(np.array([job(leader, 2)]), None)
+        assert crew.run(Jobs(np.array([job(leader, 2)]), None))
         assert held() is not None
     going_on.set()
     until(lambda: not crew.busy)
-    crew.run(np.array([job(leader, 2)]), None)
+    crew.run(Jobs(np.array([job(leader, 2)]), None))
     assert held() is None
 
 
 def test_helpers_that_come_late_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Their shares are done by then, and the memory that they were for is in use again."""
-    late: list[tuple[list[int], object]] = []
+    late: list[Jobs] = []
     run = objects.function("interpreter", INTERPRETER_ARGUMENTS)
 
     class Late:
-        def run(self, jobs: NDArray[np.int64], kept: object) -> None:
-            late.extend((job[1:].tolist(), kept) for job in jobs[1:])
-            run(*jobs[0, 1:].tolist())
+        def run(self, jobs: Jobs) -> bool:
+            late.append(jobs)
+            run(*jobs.table[0, 1:].tolist())
+            return False
 
     monkeypatch.setattr(runner, "crew", lambda count: Late())
     program, machine = small_network(), Machine(HARDWARE)
@@ -190,10 +190,31 @@ def test_helpers_that_come_late_change_nothing(monkeypatch: pytest.MonkeyPatch) 
     result = worker.memory.port(program.outputs[0].operand)
     assert result.any()
     result[...] = 0
-    for arguments, _ in late:
-        run(*arguments)
-    assert len(late) >= 4
+    for jobs in late:
+        for part in (1, 2):
+            run(*jobs.table[part, 1:].tolist())
+    assert len(late) >= 2
+    assert len({jobs.run for jobs in late}) == len(late)
     assert not result.any()
+
+
+def test_jobs_are_used_again_once_nobody_holds_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs: list[Jobs] = []
+    own = Crew(2)
+
+    class Watched:
+        def run(self, jobs: Jobs) -> bool:
+            runs.append(jobs)
+            return own.run(jobs) and len(runs) != 3
+
+    monkeypatch.setattr(runner, "crew", lambda count: Watched())
+    program, machine, x = small_network(), Machine(HARDWARE), images(1)
+    monkeypatch.setattr(Sharing, "together", lambda sharing: True)
+    results = [machine.run(program, {"in": x}, Level.FUNCTIONAL, threads=3).outputs["out"] for _ in range(5)]
+    for result in results:
+        np.testing.assert_array_equal(result, results[0])
+    assert runs[2] is not runs[3]
+    assert len(set(map(id, runs))) < 5
 
 
 def test_a_share_that_another_thread_has_claimed_is_waited_for() -> None:

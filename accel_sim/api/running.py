@@ -98,7 +98,9 @@ def named_arrays(first: str, inputs: Array | Mapping[str, Array]) -> Mapping[str
     Raises:
         InputError: listing what is no array of numbers: rows of different lengths, Python objects.
     """
-    if isinstance(inputs, np.ndarray) or not isinstance(inputs, Mapping):  # asking for a Mapping first takes longer
+    if isinstance(inputs, np.ndarray):  # at once, since the rest takes a while beside a small network
+        return {first: inputs}
+    if not isinstance(inputs, Mapping):
         inputs = {first: inputs}
     if all(isinstance(array, np.ndarray) for array in inputs.values()):
         return inputs

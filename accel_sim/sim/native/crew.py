@@ -1,5 +1,6 @@
 """Threads that help with steps: they wait, and work, in native code (`accel_kernels.native.crew`)."""
 
+import ctypes
 import os
 import threading
 from collections.abc import Callable
@@ -16,6 +17,21 @@ from accel_sim.sim.memory import aligned
 _RUN = Box.JOB // 8 + JOB - 1
 
 
+class Jobs:
+    """What the threads do that share a run of steps.
+
+    Args:
+        table: int64 [parts, JOB], the first for the thread that leads; the last argument is the same for all, and no
+            other run's at the same time.
+        kept: what has to stay in memory as long as somebody holds a job.
+    """
+
+    def __init__(self, table: NDArray[np.int64], kept: object) -> None:
+        self.table, self._kept = table, kept
+        self.parts, self.run = len(table), int(table[0, -1])
+        self.address = ctypes.c_int64(table.ctypes.data)
+
+
 class Crew:
     """As `accel_sim.sim.helpers.Helpers`, for the jobs of native code.
 
@@ -25,36 +41,41 @@ class Crew:
 
     def __init__(self, count: int) -> None:
         self._lead = objects.function("crew:lead", 3)
-        self._late: list[tuple[int, object]] = []
+        self._late: list[Jobs] = []
         self._lock = threading.Lock()
         self._memory = aligned(count * Box.BYTES)
         self._boxes = [part.view(np.int64).data for part in self._memory.reshape(count, Box.BYTES)]
         serve, place = objects.function("crew:serve", 2), self._memory.ctypes.data
+        self._place = ctypes.c_int64(place)
         for number, box in enumerate(self._boxes):
             box[Box.SLEEPING // 8], box[Box.WAKING // 8] = _files()
             arguments = serve, place + number * Box.BYTES, box
             threading.Thread(target=_serve, args=arguments, name="accel_sim", daemon=True).start()
 
-    def run(self, jobs: NDArray[np.int64], kept: object) -> None:
-        """Do the first of the jobs [parts, JOB], while helpers do the others if they come in time.
+    def run(self, jobs: Jobs) -> bool:
+        """Do the first of the jobs, while helpers do the others if they come in time.
 
         Args:
-            jobs: at most one more than there are helpers; the last argument is the same for all, and no other run's.
-            kept: what has to stay in memory as long as a helper that came late holds a job.
+            jobs: at most one more than there are helpers.
+
+        Returns:
+            Whether no helper holds one of them any more. Else they are kept as long as one does that came late.
         """
-        self._lead(jobs.ctypes.data, self._memory.ctypes.data, len(jobs))
-        run = int(jobs[0, -1])
-        with self._lock:
-            self._late = [late for late in (*self._late, (run, kept)) if self._holds(late[0])]
+        self._lead(jobs.address, self._place, jobs.parts)
+        late = self._holds(jobs)
+        if late or self._late:
+            with self._lock:
+                self._late = [each for each in (*self._late, jobs) if self._holds(each)]
+        return not late
 
     @property
     def busy(self) -> bool:
         """Whether a helper has a job."""
         return any(box[Box.STATE] == TAKEN for box in self._boxes)
 
-    def _holds(self, run: int) -> bool:
-        """Whether a helper has a job of a run; a box keeps its job, and takes no other, as long as it is taken."""
-        return any(box[_RUN] == run and box[Box.STATE] == TAKEN for box in self._boxes)
+    def _holds(self, jobs: Jobs) -> bool:
+        """Whether a helper has one of them; a box keeps its job, and takes no other, as long as it is taken."""
+        return any(box[_RUN] == jobs.run and box[Box.STATE] == TAKEN for box in self._boxes)
 
 
 def _files() -> tuple[int, int]:

@@ -4,7 +4,7 @@ import ctypes
 import time
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from accel_kernels.native import compiled, objects
 from accel_kernels.native.tables import FIELDS, INTERPRETER_ARGUMENTS, MOST_SHARES, Field
 from accel_kernels.native.tier import tier
 from accel_sim.sim.memory import Memory, aligned, aligned_size
-from accel_sim.sim.native.crew import crew
+from accel_sim.sim.native.crew import Jobs, crew
 from accel_sim.sim.native.step import NativeStep
 
 _SLACK = 256  # copies in whole vectors end before the records
@@ -126,6 +126,13 @@ class _Mean:
             self.seconds += (seconds - self.seconds) * _NEWEST
 
 
+class _Shared(NamedTuple):
+    """What threads need that share a run of steps: how far they are, and their jobs."""
+
+    states: NDArray[np.int64]
+    jobs: Jobs
+
+
 class NativeRunner:
     """Native steps bound to one memory.
 
@@ -138,6 +145,7 @@ class NativeRunner:
     def __init__(self, program: NativeProgram, memory: Memory, threads: int) -> None:
         self._program, self._arena = program, memory.arena
         self._scratch = [aligned(program.scratch) for _ in range(threads)]
+        self._work: dict[tuple[int, int], _Shared] = {}
         self._run, self._address = _interpreter(), objects.address("interpreter")
         self.reset()
         self._tables = (program.addresses.ctypes.data, program.rows.ctypes.data, program.rows.strides[0])
@@ -186,11 +194,16 @@ class NativeRunner:
         sharing.record(time.perf_counter() - start, shared=shared)
 
     def _together(self, first: int, last: int) -> None:
-        parts = len(self._places)
-        # new for each run: a helper that is late may still hold older ones
-        states = np.zeros((parts, last - first, MOST_SHARES), np.int64)
-        jobs = np.array([self._job(first, last, part, states.ctypes.data) for part in range(parts)], np.int64)
-        crew(parts - 1).run(jobs, (self, states))
+        work = self._work.pop((first, last), None) or self._shared(first, last)
+        work.states.fill(0)
+        if crew(len(self._places) - 1).run(work.jobs):
+            self._work[first, last] = work
+
+    def _shared(self, first: int, last: int) -> _Shared:
+        states = np.zeros((len(self._places), last - first, MOST_SHARES), np.int64)
+        address, parts = states.ctypes.data, range(len(self._places))
+        table = np.array([self._job(first, last, part, address) for part in parts], np.int64)
+        return _Shared(states, Jobs(table, (self._program, self._scratch, states)))
 
     def _alone(self, first: int, last: int) -> None:
         self._run(*self._before, first, last, *self._after)
