@@ -183,6 +183,22 @@ def test_floats_that_are_pooled_before_they_are_quantized_are_no_codes():
     assert "a quantized value is read through DequantizeLinear only" in faults(model)
 
 
+@pytest.mark.parametrize(
+    ("indices", "rule"),
+    [
+        ([0, 1, 3], "indices lie one step apart"),
+        ([1, 1], "indices lie one step apart"),
+        (5, "indices lie inside the axis"),
+        ([[0, 1]], "is a short vector of integers"),
+    ],
+)
+def test_indices_that_are_no_slice_are_refused(indices, rule):
+    model = ModelBuilder(13)
+    x = model.quantized_input("x", np.zeros((1, 2, 5, 3), np.uint8), GRID)
+    model.quantized_output(model.node("Gather", [x, model.constant(np.array(indices))], axis=2), GRID)
+    assert rule in faults(model)
+
+
 @pytest.mark.parametrize("axes", [[0], [1, 2], [0, 1, 2, 3]])
 def test_maxima_over_axes_that_are_no_neighbours_are_refused(axes):
     """Stored are batch, height, width, channels."""

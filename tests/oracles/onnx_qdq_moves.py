@@ -54,6 +54,15 @@ def reduce_max(draw: Draw) -> Operands:
     return draw.image(draw.integer(1, 12), 1, 9), [], {"axes": axes, "keepdims": draw.integer(0, 1)}
 
 
+def gather(draw: Draw) -> Operands:
+    shape, axis = draw.image(low=2), draw.integer(-4, 3)
+    size = shape[axis]
+    step = draw.pick((1, 1, 2, -1))
+    taken = np.arange(size)[draw.integer(0, size - 1) :: step]
+    indices = np.where(draw.chance(0.3), taken - size, taken)
+    return shape, [np.asarray(indices[0] if draw.chance(0.4) else indices, np.int64)], {"axis": axis}
+
+
 def pad(draw: Draw) -> Operands:
     mode = draw.pick(("constant", "constant", "reflect", "edge"))
     pads = np.zeros(8, np.int64)
@@ -193,4 +202,5 @@ GENERATORS: dict[str, Generator] = {
     "Requantize": requantize(wide=False),
     "Requantize 16 bit": requantize(wide=True),
     "ReduceMax": moving("ReduceMax", reduce_max),
+    "Gather": moving("Gather", gather),
 }

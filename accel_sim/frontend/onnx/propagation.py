@@ -24,7 +24,7 @@ from accel_sim.frontend.onnx.view import NodeFault, NodeView
 from accel_sim.ir import Activation
 
 _SHAPING = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity"}
-_PICKING = {"Slice", "Split", "Pad", "MaxPool", "GlobalMaxPool", "ReduceMax", "Resize", "Upsample"}
+_PICKING = {"Slice", "Split", "Gather", "Pad", "MaxPool", "GlobalMaxPool", "ReduceMax", "Resize", "Upsample"}
 _MOVING = _SHAPING | _PICKING | {"DepthToSpace", "SpaceToDepth"}
 _RESIZING = frozenset({"Resize", "Upsample"})
 _MERGING = frozenset({"Concat", "Min", "Max"})

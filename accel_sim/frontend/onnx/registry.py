@@ -96,6 +96,7 @@ SUPPORTED: dict[str, Support] = {
     "Transpose": Support(moves.transpose, (ir.Reshape, ir.Transpose, ir.Requantize), _DATA),
     "Identity": Support(moves.copy, (ir.Reshape,), _DATA),
     "Slice": Support(moves.slices, (ir.Slice, ir.Requantize), _DATA),
+    "Gather": Support(moves.gather, (ir.Reshape, ir.Requantize, ir.Slice), (*_DATA, rules.indices_constant)),
     "Split": Support(moves.split, (ir.Slice, ir.Requantize), (rules.activations_only,)),
     "Concat": Support(moves.concat, (ir.Concat,), (*_BINARY, rules.one_result)),
     "Pad": Support(moves.pad, (ir.Pad, ir.Requantize), (*_DATA, rules.pad_mode)),

@@ -163,6 +163,11 @@ def slope_constant(op: Operation) -> str | None:
     return _unless(op.is_constant(1), op.name(1))
 
 
+def indices_constant(op: Operation) -> str | None:
+    """Indices are constant, and lie one step apart."""
+    return _unless(op.is_constant(1), op.name(1))
+
+
 def has_channels(op: Operation) -> str | None:
     """The data operand has a channel axis."""
     return _unless(len(op.shape(0)) >= 2, f"shape {list(op.shape(0))}")

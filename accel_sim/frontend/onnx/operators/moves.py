@@ -1,6 +1,6 @@
 """Operators that move values: shapes, order of axes, parts, borders, blocks."""
 
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from math import prod
 
 import numpy as np
@@ -9,7 +9,7 @@ from accel_sim.frontend.onnx.emitter import CHANNELS_LAST, Axes, Shape, Value, c
 from accel_sim.frontend.onnx.folding import flat_shape
 from accel_sim.frontend.onnx.operation import Operation
 from accel_sim.frontend.onnx.operators.elementwise import operand_in
-from accel_sim.frontend.onnx.view import NodeFault, in_rank, in_ranks
+from accel_sim.frontend.onnx.view import NodeFault, as_integers, in_rank, in_ranks
 from accel_sim.ir import Concat, DepthToSpace, Pad, Requantize, Reshape, Slice, SpaceToDepth
 
 _MODES = {"constant": "constant", "reflect": "reflect", "edge": "edge"}
@@ -119,6 +119,31 @@ def slices(op: Operation) -> None:
 def _emit_slice(op: Operation, value: Value, begin: list[int], strides: list[int], shape: Shape, index: int) -> None:
     stored = Slice(tuple(begin[a] for a in value.axes), tuple(strides[a] for a in value.axes))
     op.emit_move(stored, value.tensor, shape, value.axes, index=index)
+
+
+def gather(op: Operation) -> None:
+    """Gather of constant indices that lie one step apart: a slice; a single number takes its axis away."""
+    value, indices = op.value(0), op.array(1)
+    rank = len(value.shape)
+    axis = in_rank(op.integer("axis", 0), rank)
+    size, taken = value.shape[axis], as_integers(indices, "indices")
+    if not taken or not all(-size <= i < size for i in taken):
+        raise NodeFault(f"indices {list(taken)} of {size}", "indices lie inside the axis, and there is one")
+    taken = tuple(i % size for i in taken)
+    step = taken[1] - taken[0] if len(taken) > 1 else 1
+    if step == 0 or any(b - a != step for a, b in pairwise(taken)):
+        raise NodeFault(f"indices {list(taken)}", "indices lie one step apart")
+    begin, strides = [0] * rank, [1] * rank
+    begin[axis], strides[axis] = taken[0], step
+    shape = (*value.shape[:axis], len(taken), *value.shape[axis + 1 :])
+    if indices.ndim:
+        _emit_slice(op, value, begin, strides, shape, 0)
+        return
+    picked = op.emitter.like(f"{op.step.outputs[0]}/slice", value, shape, value.axes)
+    stored = Slice(tuple(begin[a] for a in value.axes), tuple(strides[a] for a in value.axes))
+    op.emitter.node(picked.tensor, stored, [value.tensor], [picked])
+    order = tuple(a - (a > axis) for a in value.axes if a != axis)
+    op.emit_reshape(picked, (*shape[:axis], *shape[axis + 1 :]), order)
 
 
 def split(op: Operation) -> None:
