@@ -145,6 +145,19 @@ def test_columns_is_the_width_if_it_is_a_number(capsys, files, monkeypatch, colu
     assert max(len(line) for line in out.partition("Node")[2].splitlines()) <= width
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "styled"),
+    [("NO_COLOR", "1", False), ("NO_COLOR", "", True), ("TERM", "dumb", False), ("TERM", "xterm", True)],
+)
+def test_escape_sequences_are_for_terminals_that_want_them(capsys, monkeypatch, variable, value, styled):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert "\x1b" not in invoke(capsys, "hw")[1]
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv(variable, value)
+    assert ("\x1b" in invoke(capsys, "hw")[1]) == styled
+
+
 def test_nothing_of_an_operator_is_left_out(capsys, files, monkeypatch):  # noqa: F811 - a fixture
     """Names may lose their middle; what is said of operators and grids wraps."""
     lines = {}

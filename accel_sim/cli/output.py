@@ -1,5 +1,6 @@
 """Reports to stdout and to files."""
 
+import os
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -40,7 +41,12 @@ def write_html(report: object, files: Mapping[str, OutputFile]) -> None:
 
 
 def show(page: "RenderableType") -> None:
-    """Print to stdout, in colour where it is a terminal."""
+    """Print to stdout, in colour and bold where it is a terminal that shows them and the user wants them."""
     from accel_sim.report.terminal.style import to_string
 
-    click.echo(to_string(page, color=sys.stdout.isatty()), nl=False)
+    click.echo(to_string(page, color=_has_styles()), nl=False)
+
+
+def _has_styles() -> bool:
+    """Whether to write escape sequences; NO_COLOR asks for none (no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
