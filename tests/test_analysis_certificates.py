@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -213,3 +214,19 @@ def test_a_falsely_narrow_interval_is_found(data):
     (interval,) = (r for r in certificate["layers"][2]["ranges"] if r["kind"] == "interval")
     interval["high"] = [v - 1 for v in interval["high"]]
     assert any("interval" in fault.where for fault in accel_sim.check_certificates(graph, certificate))
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, 0.5, 1e300])
+def test_numbers_that_are_not_whole_are_wrong_and_end_soon(value):
+    """JSON has them, and Python's parser takes even infinity; a width for that would be looked for for ever."""
+    graph = random_layer(np.random.default_rng(0))
+    certificate = json.loads(accel_sim.to_json(accel_sim.certify(graph)))
+    places = [known["witness"]["terms"] for known in certificate["layers"][0]["ranges"] if "witness" in known]
+    places += [certificate["layers"][0]["ranges"][0]["low"]]
+    for place in places:
+        kept, place[0] = place[0], value
+        (fault,) = accel_sim.check_certificates(graph, certificate)
+        assert fault.rule == "every number is a whole one"
+        place[0] = kept
+    assert len(places) > 1
+    assert accel_sim.check_certificates(graph, certificate) == ()

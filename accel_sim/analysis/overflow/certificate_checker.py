@@ -61,6 +61,9 @@ def _summary(certificate: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 def _layer_faults(graph: Graph, node: Node, layer: Document) -> list[Fault]:
+    real = next(_reals(layer), None)
+    if real is not None:  # half a code is no input; and no width holds what is infinite
+        return [Fault(f"layer {node.name!r}", repr(real), "every number is a whole one")]
     faults = []
     try:
         for fault in _Layer(graph, node).faults(layer):
@@ -77,6 +80,15 @@ def _head(graph: Graph, certificate: Mapping[str, Any]) -> Iterator[Fault]:
     stated = model.get("sha256") if isinstance(model, dict) else None
     if stated != graph.sha256:
         yield Fault("model.sha256", repr(stated), f"is that of the model, {graph.sha256!r}")
+
+
+def _reals(value: Any) -> Iterator[float]:
+    """The numbers in a JSON value that are not written as whole ones."""
+    if isinstance(value, float):
+        yield value
+    elif isinstance(value, list | dict):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _reals(part)
 
 
 def _bits(low: int, high: int) -> int:
