@@ -29,6 +29,7 @@ from accel_sim.numerics.floats import fused_multiply_add
 from accel_sim.numerics.profiles import Arithmetic, Profile, refuse
 from accel_sim.numerics.requantization import TieRule
 
+_MOST_CODES = (1 << 31) - (1 << 16)
 _FIXED = {Arithmetic.FIXED_DOUBLE, Arithmetic.FIXED_SINGLE, Arithmetic.TOSA}
 
 
@@ -142,7 +143,7 @@ def _float(
     clamps = (low, high) != (y.low, y.high)
     one_type = max(a.bits, b.bits, y.bits) <= 8 and a.signed == b.signed == y.signed
     if one_type and not clamps and kind is not BinaryKind.SUBTRACT:
-        return _fused_sum(a, b, y) if kind is BinaryKind.ADD else _float_product(a, b, y)
+        return _fused_sum(profile, a, b, y) if kind is BinaryKind.ADD else _float_product(profile, a, b, y)
     clip_high = activation.high[0] if isinstance(activation.high, tuple) else activation.high
     return FloatBinary(
         kind,
@@ -159,16 +160,28 @@ def _float(
     )
 
 
-def _fused_sum(a: QuantParams, b: QuantParams, y: QuantParams) -> FusedFloatSum:
+def _check_int32(profile: Profile, kind: BinaryKind, largest: float) -> None:
+    """ONNX Runtime converts to int32 before it saturates: what is larger gets the lowest code."""
+    if largest >= _MOST_CODES:
+        raise refuse(profile, f"{kind.value} of the largest codes", f"{largest:g} codes", "is below 2^31 - 2^16")
+
+
+def _reach(q: QuantParams) -> int:
+    return max(q.high - q.zero_point[0], q.zero_point[0] - q.low)
+
+
+def _fused_sum(profile: Profile, a: QuantParams, b: QuantParams, y: QuantParams) -> FusedFloatSum:
     """r = f32(s / s_y); the constant is f32(z_y - fma(r_a, z_a, f32(r_b * z_b)))."""
+    _check_int32(profile, BinaryKind.ADD, (_reach(a) * a.scale[0] + _reach(b) * b.scale[0]) / y.scale[0])
     ratio_a, ratio_b = (np.float32(q.scale[0]) / np.float32(y.scale[0]) for q in (a, b))
     offset_b = ratio_b * np.float32(b.zero_point[0])
     constant = np.float32(y.zero_point[0]) - fused_multiply_add(ratio_a, np.float32(a.zero_point[0]), offset_b)
     return FusedFloatSum(float(ratio_a), float(ratio_b), float(constant), y.low, y.high)
 
 
-def _float_product(a: QuantParams, b: QuantParams, y: QuantParams) -> FloatProduct:
+def _float_product(profile: Profile, a: QuantParams, b: QuantParams, y: QuantParams) -> FloatProduct:
     ratio = _float32_product(a, b, y)
+    _check_int32(profile, BinaryKind.MULTIPLY, _reach(a) * _reach(b) * ratio)
     return FloatProduct(a.zero_point[0], b.zero_point[0], ratio, y.zero_point[0], y.low, y.high)
 
 

@@ -79,6 +79,7 @@ class Network:
         pinned: values whose stored type no runtime may change: others read their codes, or no zero point is stated.
         quantized: values that a QuantizeLinear puts on their grid.
         float_reads: values that are read as floats, past any DequantizeLinear -> the step or output, for errors.
+        unpaired: values whose grid follows from other values', which ONNX Runtime therefore computes with in float32.
         broken: values of faulty steps; whoever reads them is left out without a further fault.
         faults: everything found wrong so far.
     """
@@ -94,6 +95,7 @@ class Network:
     pinned: set[str] = field(default_factory=set)
     quantized: set[str] = field(default_factory=set)
     float_reads: dict[str, str] = field(default_factory=dict)
+    unpaired: set[str] = field(default_factory=set)
     broken: set[str] = field(default_factory=set)
     faults: list[Fault] = field(default_factory=list)
 
@@ -134,6 +136,7 @@ class Network:
         self.pinned = {names.get(n, n) for n in self.pinned}
         self.quantized = {names.get(n, n) for n in self.quantized}
         self.float_reads = {names.get(n, n): w for n, w in self.float_reads.items()}
+        self.unpaired = {names.get(n, n) for n in self.unpaired}
         self.broken = {names.get(n, n) for n in self.broken}
 
 

@@ -7,11 +7,15 @@
    a value are such operators and agree: another one reads it before it is rounded. Relu too: zero lies on every grid.
    Concat, Min and Max do where all operands share a grid. A Resize that interpolates moves nothing, and what a Pad
    fills with, or a fused clamp bounds by, must lie on the operand's grid for the result to lie there.
+   ONNX Runtime moves QuantizeLinear and DequantizeLinear only through some of them (`_WITH_A_PAIR`). Behind and before
+   the others it computes in float32: an operator whose integer arithmetic rounds otherwise is marked
+   (`Network.unpaired`, see `unsigned`) or a fault.
 4. Integers that nobody states a grid for stand for themselves (scale 1).
 What is still a float then cannot run on integer hardware, and is a fault.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -26,6 +30,8 @@ from accel_sim.ir import Activation
 _SHAPING = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity"}
 _PICKING = {"Slice", "Split", "Gather", "Pad", "MaxPool", "GlobalMaxPool", "ReduceMax", "Resize", "Upsample"}
 _MOVING = _SHAPING | _PICKING | {"DepthToSpace", "SpaceToDepth"}
+_WITH_A_PAIR = frozenset({"Reshape", "Squeeze", "Unsqueeze", "Transpose", "Slice", "MaxPool", "Identity"})
+_ROUNDED_OTHERWISE = frozenset({"Add", "Sum", "Mul", "AveragePool", "GlobalAveragePool", "Softmax"})
 _RESIZING = frozenset({"Resize", "Upsample"})
 _MERGING = frozenset({"Concat", "Min", "Max"})
 _SUMS = {"Conv", "ConvTranspose", "MatMul", "Gemm"}
@@ -47,6 +53,7 @@ def propagate_grids(network: Network) -> None:
         network.grids.setdefault(name, unit_grid(dtype))
     network.faults += _arithmetic_on_codes(network)
     network.faults += _without_grid(network)
+    network.faults += _rounded_otherwise(network)
     network.faults += read_as_floats
 
 
@@ -152,6 +159,8 @@ def _forward(network: Network) -> None:
         if grid is None:
             continue
         for name in filter(None, step.outputs):
+            if name not in network.grids and not step.on_codes and _breaks_pairs(step, step.inputs, network):
+                network.unpaired.add(name)
             known = network.grids.setdefault(name, grid)
             if known != grid and step.on_codes:
                 network.faults.append(Fault(step.where, name, "an operator on codes keeps their grid"))
@@ -196,6 +205,8 @@ def _backward(network: Network) -> None:
         grid = grids.pop() if len(grids) == 1 else None
         if grid is not None:
             network.grids[name] = grid
+            if any(_breaks_pairs(step, step.outputs, network) for step in readers[name]):
+                network.unpaired.add(name)
 
 
 def _passed_back(step: Step, name: str, network: Network) -> FileGrid | None:
@@ -203,6 +214,24 @@ def _passed_back(step: Step, name: str, network: Network) -> FileGrid | None:
     carries = step.operator in _MERGING or (moves(step) and step.inputs[0] == name)
     grids = {network.grids[n] for n in step.outputs if n in network.grids}
     return grids.pop() if carries and len(grids) == 1 else None
+
+
+def _breaks_pairs(step: Step, ends: Sequence[str], network: Network) -> bool:
+    """Whether ONNX Runtime moves no QuantizeLinear and DequantizeLinear from one side of a step to the other."""
+    return step.operator not in _WITH_A_PAIR or not network.unpaired.isdisjoint(ends)
+
+
+def _rounded_otherwise(network: Network) -> list[Fault]:
+    faults = []
+    for step in network.steps:
+        if step.node.op_type not in _ROUNDED_OTHERWISE:
+            continue
+        ends = [n for n in (*step.inputs, *step.outputs) if n in network.grids]
+        bare = next((n for n in ends if n in network.unpaired), None)
+        if bare is not None and all(network.grids[n].dtype.itemsize == 1 for n in ends):
+            rule = "an operand or result of this operator has a QuantizeLinear and a DequantizeLinear of its own"
+            faults.append(Fault(step.where, bare, rule, "put both beside this node: without them it runs in float32"))
+    return faults
 
 
 def _arithmetic_on_codes(network: Network) -> list[Fault]:

@@ -52,7 +52,7 @@ SUPPORTED: dict[str, Support] = {
     "Gemm": Support(
         sums.gemm, (ir.FullyConnected, ir.Transpose), (rules.activations_only, *_WEIGHTED, rules.unscaled_if_integer)
     ),
-    "MaxPool": Support(pools.max_pool, (ir.MaxPool2D, ir.Requantize), (*_IMAGE, rules.row_major_indices)),
+    "MaxPool": Support(pools.max_pool, (ir.MaxPool2D, ir.Clip, ir.Requantize), (*_IMAGE, rules.row_major_indices)),
     "GlobalMaxPool": Support(pools.global_max_pool, (ir.MaxPool2D, ir.Requantize), _IMAGE),
     "AveragePool": Support(
         pools.average_pool,

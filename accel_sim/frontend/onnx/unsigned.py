@@ -19,7 +19,8 @@ called N in the file is then `N/uint8`; a tensor called N always holds the file'
 file's int8: a Requantize, an exact shift of codes by 128, stands beside them.
 
 Conv, MatMul and Gemm are marked where ONNX Runtime leaves them between DequantizeLinear and QuantizeLinear: where a
-value stays int8, where types differ, or where a clamp between sums and codes does something. (16 bits need no mark: it
+value stays int8, where types differ, where a clamp between sums and codes does something, or where an operand or the
+result has no pair of its own (`Network.unpaired`). (16 bits need no mark: it
 has no integer kernel for them.) What is in float here and in ONNX Runtime is summed in its order, on processors with
 AVX-512 and by one thread.
 """
@@ -66,6 +67,8 @@ def _is_left_in_float(network: Network, step: Step, converted: set[str]) -> bool
     ends = step.inputs[0], step.outputs[0]
     if not all(name in network.grids for name in ends):
         return False
+    if not network.unpaired.isdisjoint((*step.inputs, *step.outputs)):
+        return True
     types = {_UINT8 if name in converted else network.grids[name].dtype for name in ends}
     return types != {_UINT8} or _clamps(step, network.grids[ends[1]])
 

@@ -1,11 +1,11 @@
 """MaxPool, AveragePool, their global forms, ReduceMean, ReduceMax."""
 
 from accel_sim.frontend._maxima import image_of_maxima
-from accel_sim.frontend.onnx.emitter import CHANNELS_LAST, Axes, Shape, file_order
+from accel_sim.frontend.onnx.emitter import CHANNELS_LAST, Axes, Shape, Value, file_order
 from accel_sim.frontend.onnx.operation import Operation
 from accel_sim.frontend.onnx.operators.windows import pair, read_window
 from accel_sim.frontend.onnx.view import NodeFault, in_ranks
-from accel_sim.ir import AveragePool2D, GlobalAveragePool2D, MaxPool2D, Mean, Padding2D, Reshape
+from accel_sim.ir import AveragePool2D, Clip, GlobalAveragePool2D, MaxPool2D, Mean, Padding2D, Reshape
 
 _BLOCK = 16  # channels that ONNX Runtime pools together (NCHWc, with AVX-512)
 _BY_PIXEL_OPSET = 19  # of AveragePool, whose windows may have gaps since
@@ -14,8 +14,15 @@ _BY_PIXEL_OPSET = 19  # of AveragePool, whose windows may have gaps since
 def max_pool(op: Operation) -> None:
     """MaxPool; what it picks is requantized behind it where its result has another grid."""
     window = read_window(op, pair(op, "kernel_shape"), pooling=True)
-    operator = MaxPool2D(window.kernel, window.strides, window.dilations, window.padding, op.activation)
-    op.emit_move(operator, op.operand(0, CHANNELS_LAST), (*op.shape(0)[:2], *window.output))
+    source, shape, grid = op.operand(0, CHANNELS_LAST), (*op.shape(0)[:2], *window.output), op.result_grid()
+    sizes = window.kernel, window.strides, window.dilations, window.padding
+    if op.activation.is_identity or grid is None or grid.stored() == op.emitter.tensors[source].quant:
+        op.emit_move(MaxPool2D(*sizes, op.activation), source, shape)
+        return
+    # A clamp between two grids rounds once, on the second: its bounds need not lie on the first.
+    picked = op.emitter.like(f"{op.step.outputs[0]}/pooled", Value(source, shape, CHANNELS_LAST), shape, CHANNELS_LAST)
+    op.emitter.node(picked.tensor, MaxPool2D(*sizes), [source], [picked])
+    op.emit(Clip(op.activation), [picked.tensor], shape)
 
 
 def global_max_pool(op: Operation) -> None:
