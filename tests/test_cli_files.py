@@ -3,6 +3,7 @@
 import os
 import stat
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -39,6 +40,23 @@ def test_an_unfinished_file_leaves_no_trace_and_an_old_one_untouched(tmp_path):
         raise RuntimeError("work failed")
     assert names(tmp_path) == ["old.json"]
     assert old.read_text() == "old"
+
+
+@pytest.mark.skipif(not Path("/dev/null").is_char_device(), reason="no /dev/null")
+def test_arrays_go_to_devices_and_pipes(tmp_path):
+    arrays = {"a": np.arange(6).reshape(2, 3), "b": np.float32(2)}
+    with output_files(output="/dev/null") as files:
+        files["output"].write(save_arrays(arrays))
+    assert Path("/dev/null").is_char_device()
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with output_files(output=str(pipe)) as files:
+        files["output"].write(save_arrays(arrays))
+    (tmp_path / "x.npz").write_bytes(os.read(reader, 1 << 16))
+    os.close(reader)
+    found = read_npz(str(tmp_path / "x.npz"))
+    assert {name: array.tolist() for name, array in found.items()} == {"a": [[0, 1, 2], [3, 4, 5]], "b": 2.0}
 
 
 def test_an_error_while_writing_leaves_no_trace(tmp_path):

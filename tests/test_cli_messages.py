@@ -108,6 +108,14 @@ def test_a_dash_is_no_file(capsys, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_name_that_no_file_can_have(capsys, files):  # noqa: F811 - a fixture
+    name = "a" * 300
+    for option, subject in (("--json", "--json"), ("--output", "--output"), ("--inputs", "inputs")):
+        message = told(capsys, "run", files / "q.onnx", option, name)
+        assert f"error: {subject} '{name}': " in message
+        assert "File name too long" in message
+
+
 def test_a_journal_is_no_report(capsys, files, tmp_path):  # noqa: F811 - a fixture
     path = tmp_path / "j.json"
     arguments = ("--calibration", files / "calibration.npz", "--journal", path, "--json", path)

@@ -6,7 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +28,10 @@ def read_npz(path: str, what: str = "inputs") -> dict[str, Array]:
     """
     subject = f"{what} {path!r}"
     file = Path(path)
-    if not file.is_file():
-        what = "a directory" if file.is_dir() else "not a regular file" if file.exists() else "no such file"
-        raise InputError(subject, [Fault("file", what, "is an .npz file of NumPy arrays")])
     try:
+        if not file.is_file():
+            kind = "a directory" if file.is_dir() else "not a regular file" if file.exists() else "no such file"
+            raise InputError(subject, [Fault("file", kind, "is an .npz file of NumPy arrays")])
         if not zipfile.is_zipfile(path):
             raise InputError(subject, [Fault("file", "not an .npz", "is an .npz file, as numpy.savez writes it")])
         with (
@@ -61,9 +61,9 @@ class OutputFile:
         self._path, self._option = path, option
         if path == "-":
             raise self._refusal("the standard output", "names a file: the report itself is printed")
-        if Path(path).is_dir():
-            raise self._refusal("is a directory", "names a file")
         try:
+            if Path(path).is_dir():
+                raise self._refusal("is a directory", "names a file")
             self._file = WholeFile(path)
         except OSError as error:
             raise self._refusal(error.strerror or str(error), "lies in a folder that can be written") from None
@@ -115,8 +115,7 @@ def output_files(inputs: tuple[str | None, ...] = (), **paths: str | None) -> It
 def _refuse_collisions(given: Mapping[str, str], taken: set[Path]) -> None:
     for name, path in given.items():
         file = _real(path)
-        is_device = file.exists() and not file.is_file()
-        if file in taken and not is_device:
+        if file in taken and not (file.exists() and not file.is_file()):  # devices may be named twice
             rule = "is a file of its own, neither an input nor another output"
             raise InputError("outputs", [Fault(f"--{name}", path, rule)])
         taken = taken | {file}
@@ -131,12 +130,20 @@ def save_arrays(arrays: Mapping[str, Array]) -> Callable[[IO[bytes]], None]:
     """A writer of an .npz with these arrays, for `OutputFile.write`."""
 
     def save(stream: IO[bytes]) -> None:
-        with zipfile.ZipFile(stream, "w") as archive:  # not np.savez: its keyword names collide with array names
+        archive_file: Any = _Forwards(stream)
+        with zipfile.ZipFile(archive_file, "w") as archive:  # not np.savez: its keyword names collide with array names
             for name, array in arrays.items():
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                     np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
 
     return save
+
+
+class _Forwards:
+    """A stream that is written from its beginning to its end: devices and pipes go neither back nor tell where."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.write, self.flush = stream.write, stream.flush
 
 
 def save_bytes(content: bytes) -> Callable[[IO[bytes]], None]:
