@@ -62,6 +62,15 @@ def test_a_folder_of_arrays_and_archives_in_the_order_of_names(tmp_path: Path) -
     assert quantize(graph, tmp_path, "fast").tensors.keys() == quantize(graph, inputs, "fast").tensors.keys()
 
 
+def test_a_file_of_one_array(tmp_path: Path) -> None:
+    graph, inputs = inverted_residual(), data(9)
+    np.save(tmp_path / "x.npy", inputs)
+    assert_same(listed(graph, tmp_path / "x.npy"), listed(graph, inputs))
+    assert sample_count(graph, tmp_path / "x.npy") == 9
+    with pytest.raises(QuantizationError, match="No such file"):
+        listed(graph, tmp_path / "y.npy")
+
+
 def test_several_inputs_in_a_folder_of_archives(tmp_path: Path) -> None:
     graph = two_inputs()
     whole = {"a": np.arange(24.0).reshape(8, 3), "b": np.arange(12.0).reshape(4, 3)}

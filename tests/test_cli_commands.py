@@ -42,6 +42,20 @@ def invoke(capsys, *arguments):
     return code, captured.out, "".join(errors)
 
 
+def test_one_array_needs_no_archive(capsys, files, tmp_path):
+    images, labels = np.load(files / "digits.npz")["image"], np.arange(5)
+    np.save(tmp_path / "x.npy", images)
+    np.save(tmp_path / "y.npy", labels)
+    np.savez(tmp_path / "y.npz", labels=labels)
+    reports = []
+    for inputs, classes in ((files / "digits.npz", tmp_path / "y.npz"), (tmp_path / "x.npy", tmp_path / "y.npy")):
+        report = tmp_path / "r.json"
+        arguments = ("--inputs", inputs, "--labels", classes, "--json", report)
+        assert invoke(capsys, "compare", files / "q.onnx", *arguments)[0] in (0, 1)
+        reports.append(report.read_text().replace(inputs.name, "inputs"))
+    assert reports[0] == reports[1]
+
+
 def test_run_writes_codes_and_report(capsys, files, tmp_path, graph):
     outputs, report = tmp_path / "o.npz", tmp_path / "r.json"
     code, out, err = invoke(

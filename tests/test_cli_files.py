@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from accel_sim.cli.files import OutputFile, output_files, read_npz, save_arrays, save_text
+from accel_sim.cli.files import OutputFile, output_files, read_arrays, save_arrays, save_text
 from accel_sim.errors import InputError
 
 IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
@@ -55,7 +55,7 @@ def test_arrays_go_to_devices_and_pipes(tmp_path):
         files["output"].write(save_arrays(arrays))
     (tmp_path / "x.npz").write_bytes(os.read(reader, 1 << 16))
     os.close(reader)
-    found = read_npz(str(tmp_path / "x.npz"))
+    found = read_arrays(str(tmp_path / "x.npz"), "outputs", None)
     assert {name: array.tolist() for name, array in found.items()} == {"a": [[0, 1, 2], [3, 4, 5]], "b": 2.0}
 
 
@@ -118,7 +118,7 @@ def test_arrays_come_back_under_any_name(tmp_path):
     path = tmp_path / "o.npz"
     with output_files(output=str(path)) as files:
         files["output"].write(save_arrays(arrays))
-    back = read_npz(str(path))
+    back = read_arrays(str(path), "inputs", "x")
     assert list(back) == list(arrays)
     for name, array in arrays.items():
         np.testing.assert_array_equal(back[name], array)
@@ -137,8 +137,6 @@ def hostile(kind, path):
         return
     if kind == "directory":
         path.mkdir()
-    elif kind == "npy":
-        np.save(path.open("wb"), np.arange(3))
     elif kind == "objects":
         np.savez(path.open("wb"), x=np.array([{}], object), allow_pickle=True)
     elif kind == "zip of text":
@@ -158,10 +156,31 @@ def hostile(kind, path):
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize(
-    "kind", ["missing", "directory", "npy", "objects", "zip of text", "truncated", "flipped", "empty", "text"]
+    "kind", ["missing", "directory", "objects", "zip of text", "truncated", "flipped", "empty", "text"]
 )
 def test_what_is_no_npz_is_refused_by_name(tmp_path, kind):
     path = tmp_path / "x.npz"
     hostile(kind, path)
     with pytest.raises(InputError, match=r"x\.npz"):
-        read_npz(str(path))
+        read_arrays(str(path), "inputs", "x")
+
+
+def test_an_npy_file_is_one_array(tmp_path):
+    array, path = np.arange(6, dtype=np.int8).reshape(2, 3), tmp_path / "x.npy"
+    np.save(path, array)
+    (found,) = read_arrays(str(path), "inputs", "x").items()
+    assert found[0] == "x"
+    np.testing.assert_array_equal(found[1], array)
+    assert found[1].dtype == np.int8
+    with pytest.raises(InputError, match=r"an \.npz file of several arrays"):
+        read_arrays(str(path), "inputs", None)
+
+
+@pytest.mark.parametrize("kind", ["cut", "header", "objects"])
+def test_a_damaged_npy_file(tmp_path, kind):
+    path = tmp_path / "x.npy"
+    np.save(path, np.array([None]) if kind == "objects" else np.zeros((40, 40)), allow_pickle=kind == "objects")
+    if kind != "objects":
+        path.write_bytes(path.read_bytes()[: 300 if kind == "cut" else 20])
+    with pytest.raises(InputError, match=r"x\.npy.*every array can be read"):
+        read_arrays(str(path), "inputs", "x")

@@ -27,8 +27,8 @@ def quantize(
     Args:
         graph: a float graph.
         calibration: real inputs, float32, in the file's layout, first axis = samples; a mapping by input name, or the
-            array itself for a network with one input; an iterable of either; an .npz file or a folder of .npy files.
-            None for recipes that need no data.
+            array itself for a network with one input; an iterable of either; an .npz or .npy file, or a folder
+            of these. None for recipes that need no data.
         recipe: a recipe's name ("standard", "fast", "data-free", "minmax"), a TOML file or a Recipe.
 
     Raises:

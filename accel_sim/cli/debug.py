@@ -13,9 +13,13 @@ from accel_sim.cli.progress import stage
 
 @click.command("debug")
 @click.argument("model", metavar="FLOAT.onnx")
-@click.option("--calibration", required=True, metavar="X.npz|FOLDER", help="Real inputs, float32, for quantization.")
 @click.option(
-    "--inputs", metavar="X.npz|FOLDER", help="Inputs that networks are judged on.  [default: the calibration data]"
+    "--calibration", required=True, metavar="X.npz|X.npy|FOLDER", help="Real inputs, float32, for quantization."
+)
+@click.option(
+    "--inputs",
+    metavar="X.npz|X.npy|FOLDER",
+    help="Inputs that networks are judged on.  [default: the calibration data]",
 )
 @labels_option
 @click.option("--recipe", default="standard", show_default=True, metavar="NAME|FILE.toml", help="What is debugged.")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from numpy.lib.format import MAGIC_PREFIX
 from numpy.typing import NDArray
 
 from accel_sim.errors import Fault, InputError
@@ -20,8 +21,13 @@ _DAMAGED = (
 )  # fmt: skip
 
 
-def read_npz(path: str, what: str = "inputs") -> dict[str, Array]:
-    """All arrays of an .npz file; `what` says in errors what they are.
+def read_arrays(path: str, what: str, single: str | None) -> dict[str, Array]:
+    """All arrays of an .npz file, or that of an .npy file.
+
+    Args:
+        path: of the file.
+        what: they are, in errors.
+        single: the name of an .npy file's array; None where one array is not enough.
 
     Raises:
         InputError: missing, unreadable, another kind of file, damaged, or holding Python objects.
@@ -32,13 +38,15 @@ def read_npz(path: str, what: str = "inputs") -> dict[str, Array]:
         if not file.is_file():
             kind = "a directory" if file.is_dir() else "not a regular file" if file.exists() else "no such file"
             raise InputError(subject, [Fault("file", kind, "is an .npz file of NumPy arrays")])
-        if not zipfile.is_zipfile(path):
-            raise InputError(subject, [Fault("file", "not an .npz", "is an .npz file, as numpy.savez writes it")])
-        with (
-            file.open("rb") as stream,
-            np.load(stream, allow_pickle=False) as archive,
-        ):  # which leaves it open if damaged
-            arrays = {name: archive[name] for name in archive.files}
+        with file.open("rb") as stream:  # which NumPy leaves open if damaged
+            if stream.read(len(MAGIC_PREFIX)) == MAGIC_PREFIX and single is not None:
+                stream.seek(0)
+                return {single: np.load(stream, allow_pickle=False)}
+            if not zipfile.is_zipfile(path):
+                raise InputError(subject, [_another_kind(single)])
+            stream.seek(0)
+            with np.load(stream, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
     except OSError as error:
         raise InputError(subject, [Fault("file", error.strerror or str(error), "can be read")]) from None
     except _DAMAGED as error:
@@ -52,6 +60,12 @@ def read_npz(path: str, what: str = "inputs") -> dict[str, Array]:
     if faults:
         raise InputError(subject, faults)
     return arrays
+
+
+def _another_kind(single: str | None) -> Fault:
+    if single is None:
+        return Fault("file", "not an .npz", "is an .npz file of several arrays, as numpy.savez writes it")
+    return Fault("file", "not an .npz", "is an .npz file, as numpy.savez writes it, or an .npy file of one array")
 
 
 class OutputFile:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from accel_sim.analysis.choices import MOST_THREADS
 from accel_sim.analysis.samples import random_inputs, sample_count
-from accel_sim.cli.files import read_npz
+from accel_sim.cli.files import read_arrays
 from accel_sim.errors import Fault, InputError
 from accel_sim.hardware import DEFAULT_HARDWARE, AcceleratorConfig, load_hardware
 from accel_sim.ir import Graph
@@ -28,7 +28,7 @@ report_option = click.option(
     "--report", "report_path", metavar="FILE.html", help="Write the report as one HTML file with figures."
 )
 labels_option = click.option(
-    "--labels", "labels_path", metavar="Y.npz", help="The class of each sample, as the array `labels`."
+    "--labels", "labels_path", metavar="Y.npz|Y.npy", help="The class of each sample, as the array `labels`."
 )
 threads_option = click.option(
     "--threads", type=click.IntRange(1, MOST_THREADS), metavar="N", help="Threads of the kernels.  [default: all cores]"
@@ -62,9 +62,10 @@ _set_option = click.option(
 _inputs_option = click.option(
     "--inputs",
     "inputs_path",
-    metavar="X.npz",
+    metavar="X.npz|X.npy",
     help="One array per model input, named as the model file names it; the first axis may hold any number of samples. "
-    "Floats are quantized with the input's parameters.  [default: seeded random codes]",
+    "For one input, an .npy file will do. Floats are quantized with the input's parameters.  "
+    "[default: seeded random codes]",
 )
 _seed_option = click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the random inputs."
@@ -95,21 +96,21 @@ class Samples:
 
 
 def read_samples(graph: Graph, path: str | None, seed: int) -> Samples:
-    """The arrays of an .npz, or one random sample."""
+    """The arrays of a file, or one random sample; an .npy file holds those of a network's only input."""
     if path is None:
         return Samples(random_inputs(graph, seed=seed), f"1 sample of random codes (seed {seed}): no --inputs given")
-    arrays = read_npz(path)
+    arrays = read_arrays(path, "inputs", graph.inputs[0] if len(graph.inputs) == 1 else None)
     count = sample_count(graph, arrays)
     return Samples(arrays, f"{count:,} sample{'s' * (count != 1)} of {Path(path).name}")
 
 
 def read_labels(path: str) -> Array:
-    """The classes of samples: the array `labels` of an .npz, or its only array.
+    """The classes of samples: the array `labels` of an .npz, or its only array, or that of an .npy file.
 
     Raises:
         InputError: a file without such an array.
     """
-    arrays = read_npz(path, "labels")
+    arrays = read_arrays(path, "labels", "labels")
     if "labels" not in arrays and len(arrays) != 1:
         names = ", ".join(arrays) or "none"
         raise InputError(f"labels {path!r}", [Fault("arrays", names, "one is called `labels`, or there is only one")])

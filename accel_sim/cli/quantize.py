@@ -22,7 +22,7 @@ _DEFAULT_RECIPE = "standard"
 @click.argument("model", metavar="FLOAT.onnx")
 @click.option(
     "--calibration",
-    metavar="X.npz|FOLDER",
+    metavar="X.npz|X.npy|FOLDER",
     help="Real inputs, float32: one array per model input, first axis = samples; or a folder of .npy or .npz files, "
     "read one after the other.",
 )

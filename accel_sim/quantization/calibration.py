@@ -21,8 +21,8 @@ Sample = dict[str, NDArray[np.float32]]
 Batch = NDArray[Any] | Mapping[str, NDArray[Any]]
 Calibration = Batch | Iterable[Batch] | str | Path
 """Float arrays in the file's own layout (NCHW for ONNX) whose first axis is any multiple of the input's: an array (for
-a graph with one input), a dictionary by input name, an iterable of either, the path of an .npz file, or of a folder of
-.npy files (each an array) or .npz files, taken in the order of their names."""
+a graph with one input), a dictionary by input name, an iterable of either, the path of an .npy file (an array) or an
+.npz file, or of a folder of these, taken in the order of their names."""
 
 
 def samples(graph: Graph, calibration: Calibration) -> Iterator[Sample]:
@@ -70,7 +70,7 @@ def _batches(graph: Graph, calibration: Calibration) -> Iterator[tuple[str, Any]
     elif isinstance(calibration, Iterable):
         yield from ((f"calibration batch {number}", batch) for number, batch in enumerate(calibration))
     else:
-        rule = "is an array, a dictionary of arrays, an iterable of these, an .npz file, or a folder of .npy files"
+        rule = "is an array, a dictionary of arrays, an iterable of these, an .npz or .npy file, or a folder of these"
         raise QuantizationError("quantization", [Fault("calibration", type(calibration).__name__, rule)])
 
 

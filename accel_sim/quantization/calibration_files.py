@@ -2,7 +2,8 @@
 
 1. An .npz file: the rows of all its arrays, read one after the other from the archive, compressed or not. Arrays that
    have no rows in a row (Fortran order, numbers without axes), and those of different lengths, are read whole.
-2. A folder of .npy and .npz files, in the order of their names. An .npy file is mapped, not read.
+2. An .npy file, the array of a graph with one input: mapped, not read.
+3. A folder of .npy and .npz files, in the order of their names.
 """
 
 import math
@@ -51,15 +52,12 @@ def file_batches(path: Path, lengths: Mapping[str, int]) -> Iterator[tuple[str, 
     """The arrays of a file or of a folder, batch by batch, each with where it is from, as a phrase.
 
     Args:
-        path: of an .npz file or a folder.
+        path: of an .npz file, an .npy file or a folder.
         lengths: rows of one sample by array name; of other arrays one.
 
     Raises:
         QuantizationError: a file that is missing, damaged, of another kind, or holds Python objects; a folder of none.
     """
-    if not path.is_dir():
-        yield from _npz_batches(path, lengths)
-        return
     files = _members(path)
     if not files:
         rule = "holds .npy or .npz files"
@@ -74,20 +72,20 @@ def file_batches(path: Path, lengths: Mapping[str, int]) -> Iterator[tuple[str, 
 def file_samples(path: Path, lengths: Mapping[str, int]) -> int | None:
     """How many samples a file or a folder holds; None where only reading it could tell."""
     try:
-        if not path.is_dir():
-            return _npz_samples(path, lengths)
-        counts = [_npy_rows(f) if f.suffix == ".npy" else _npz_samples(f, lengths) for f in _members(path)]
+        files = _members(path)
+        counts = [_npy_rows(f) if f.suffix == ".npy" else _npz_samples(f, lengths) for f in files]
     except _DAMAGED:
         return None
     per_sample = next(iter(lengths.values()), 1)
     known = [c for c in counts if c is not None]
     if len(known) < len(counts):
         return None
-    return sum(c // per_sample if f.suffix == ".npy" else c for c, f in zip(known, _members(path), strict=True))
+    return sum(c // per_sample if f.suffix == ".npy" else c for c, f in zip(known, files, strict=True))
 
 
-def _members(folder: Path) -> list[Path]:
-    return sorted(f for f in folder.iterdir() if f.suffix in (".npy", ".npz"))
+def _members(path: Path) -> list[Path]:
+    """The file, or those of a folder."""
+    return sorted(f for f in path.iterdir() if f.suffix in (".npy", ".npz")) if path.is_dir() else [path]
 
 
 def load_npz(path: Path) -> dict[str, NDArray[Any]]:

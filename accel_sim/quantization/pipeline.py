@@ -49,8 +49,8 @@ def quantize_with_report(
     Args:
         graph: float; its format stays the result's, and so the default arithmetic profile.
         calibration: typical inputs, float, in the file's own layout (NCHW for ONNX), first axis any multiple of the
-            graph's: an array, a dictionary by input name, an iterable of either, an .npz file, a folder of .npy files.
-            Streamed. None where the recipe needs no data.
+            graph's: an array, a dictionary by input name, an iterable of either, an .npz or .npy file, a folder of
+            these. Streamed. None where the recipe needs no data.
         recipe: a recipe, a built-in one's name (`recipe_names`), or the path of a TOML file.
         progress: called every few samples or layers.
 
