@@ -95,6 +95,7 @@ def derive_mean(
     y: QuantParams,
     *,
     global_pool: bool,
+    in_float: bool = False,
     layout: ReductionLayout | None = None,
 ) -> MeanRecipe:
     """The recipe of a mean over `count` elements (MEAN, ReduceMean) or of a global average pool.
@@ -106,6 +107,7 @@ def derive_mean(
         y: the result's grid.
         global_pool: ONNX Runtime has an integer kernel for GlobalAveragePool (between codes of one type) and leaves
             ReduceMean in float.
+        in_float: a global pool that it leaves in float whatever the types are.
         layout: of the reduction in the file, which decides the order of ReduceMean's float additions; None: all
             reduced axes last.
 
@@ -114,7 +116,7 @@ def derive_mean(
     """
     rule, zero, low, high = profile.reduction, y.zero_point[0], (y.low,), (y.high,)
     offset = count * x.zero_point[0]
-    if rule is Arithmetic.FLOAT32 and global_pool and _is_left_in_float(x, y):
+    if rule is Arithmetic.FLOAT32 and global_pool and (in_float or _is_left_in_float(x, y)):
         scales = x.scale[0], x.zero_point[0], y.scale[0]
         return FloatMean(*scales, zero, y.low, y.high, SumOrder.LANES, count)
     if rule is Arithmetic.FLOAT32 and not global_pool:

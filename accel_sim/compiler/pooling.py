@@ -39,8 +39,8 @@ def lower_average_pool(site: Site) -> None:
 def lower_global_average_pool(site: Site) -> None:
     """GlobalAveragePool2D: a mean over height and width."""
     x, y = site.tensor(0), site.result
-    count = x.shape[1] * x.shape[2]
-    recipe = derive_mean(site.profile, _counted(site, count), site.grid(x), site.grid(y), global_pool=True)
+    count, grids = _counted(site, x.shape[1] * x.shape[2]), (site.grid(x), site.grid(y))
+    recipe = derive_mean(site.profile, count, *grids, global_pool=True, in_float=site.op.in_float)
     site.emit(Reduce, site.operand(x), site.operand(y), (1, 2), recipe)
 
 

@@ -169,7 +169,9 @@ class AveragePool2D(Operator):
 
 @dataclass(frozen=True)
 class GlobalAveragePool2D(Operator):
-    """x [N,H,W,C] -> y [N,1,1,C]."""
+    """x [N,H,W,C] -> y [N,1,1,C]. in_float: see Conv2D."""
+
+    in_float: bool = False
 
 
 @dataclass(frozen=True)

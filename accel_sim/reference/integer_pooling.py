@@ -54,7 +54,8 @@ def global_average_pool_2d(site: Site, op: GlobalAveragePool2D) -> Codes:
     x = site.codes(0)
     elements = x.transpose(0, 3, 1, 2).reshape(x.shape[0], x.shape[3], -1)
     count = elements.shape[-1]
-    recipe = derive_mean(site.profile, count, site.grid(0), site.result_grid, global_pool=True)
+    grids = site.grid(0), site.result_grid
+    recipe = derive_mean(site.profile, count, *grids, global_pool=True, in_float=op.in_float)
     codes: Codes = recipe.apply(elements)
     return codes.reshape(site.result.shape)
 

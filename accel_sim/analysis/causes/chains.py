@@ -248,7 +248,9 @@ def _reduction(site: Site, op: Operator) -> tuple[Requantization, Codes, Fractio
         return derive_requantize(site.profile, x, y), site.centred(0).reshape(-1), ratio
     axes = op.axes if isinstance(op, Mean) else (1, 2)
     count = prod(site.tensor(0).shape[axis] for axis in axes)
-    recipe = derive_mean(site.profile, count, x, y, global_pool=isinstance(op, GlobalAveragePool2D))
+    in_float = isinstance(op, GlobalAveragePool2D) and op.in_float
+    pool = isinstance(op, GlobalAveragePool2D)
+    recipe = derive_mean(site.profile, count, x, y, global_pool=pool, in_float=in_float)
     if not isinstance(recipe, SumRequantization):
         return None
     return recipe.output, site.centred(0).sum(axis=axes).reshape(-1), ratio / count

@@ -20,7 +20,7 @@ file's int8: a Requantize, an exact shift of codes by 128, stands beside them.
 
 Conv, MatMul and Gemm are marked where ONNX Runtime leaves them between DequantizeLinear and QuantizeLinear: where a
 value stays int8, where types differ, where a clamp between sums and codes does something, or where an operand or the
-result has no pair of its own (`Network.unpaired`). (16 bits need no mark: it
+result has no pair of its own (`Network.unpaired`), GlobalAveragePool too. (16 bits need no mark: it
 has no integer kernel for them.) What is in float here and in ONNX Runtime is summed in its order, on processors with
 AVX-512 and by one thread.
 """
@@ -61,7 +61,12 @@ def hold_unsigned(network: Network) -> None:
 
 
 def _is_left_in_float(network: Network, step: Step, converted: set[str]) -> bool:
-    """Whether ONNX Runtime makes no QLinearConv, QLinearMatMul or QGemm of a step between codes."""
+    """Whether ONNX Runtime makes no QLinearConv, QLinearMatMul, QGemm or QLinearGlobalAveragePool of a step.
+
+    Of a global pool only what its types do not say.
+    """
+    if step.node.op_type == "GlobalAveragePool":
+        return not network.unpaired.isdisjoint((step.inputs[0], step.outputs[0]))
     if step.node.op_type not in _PRODUCTS:
         return False
     ends = step.inputs[0], step.outputs[0]

@@ -66,7 +66,7 @@ def _is_left_in_float(op: Operation) -> bool:
 
 def global_average_pool(op: Operation) -> None:
     """GlobalAveragePool, QLinearGlobalAveragePool."""
-    op.emit(GlobalAveragePool2D(), [op.operand(0, CHANNELS_LAST)], (*op.shape(0)[:2], 1, 1))
+    op.emit(GlobalAveragePool2D(op.step.in_float), [op.operand(0, CHANNELS_LAST)], (*op.shape(0)[:2], 1, 1))
 
 
 def reduce_mean(op: Operation) -> None:
