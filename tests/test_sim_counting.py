@@ -208,10 +208,10 @@ def test_native_steps_count_what_is_rare(depth, channels, bits, deviation, polic
     compare_followed(x, w, bias, bits, policy)
 
 
-def compare_followed(x, w, bias, bits, policy, zero=0):
+def compare_followed(x, w, bias, bits, policy, zero=0, kind=np.uint8):
     """The step that counts a convolution of relative codes [P, K] and weights [C, K] against `followed`."""
     (pixels, depth), channels, layout = x.shape, len(w), Layout()
-    operand = layout.input("x", (x + zero).astype(np.uint8).reshape(1, 1, pixels, depth))
+    operand = layout.input("x", (x + zero).astype(kind).reshape(1, 1, pixels, depth))
     weights = layout.constant("w", w.astype(np.int8).reshape(channels, 1, 1, depth))
     y, b = layout.result("y", (1, 1, pixels, channels), np.int32), layout.constant("b", bias.astype(np.int32))
     window, tiling = Window((1, 1), (1, 1), (1, 1), 0, 0), Tiling(1, depth, 1)
@@ -223,6 +223,17 @@ def compare_followed(x, w, bias, bits, policy, zero=0):
     assert counts.affected.tolist() == (events > 0).sum(0).tolist()
     assert counts.persistent.tolist() == ((exact < -(1 << (bits - 1))) | (exact >= 1 << (bits - 1))).sum(0).tolist()
     np.testing.assert_array_equal(run.outputs["y"].reshape(pixels, channels), values)
+
+
+@random_cases(20)
+def test_rows_of_16_bits_of_which_some_are_safe(rng):
+    """Norms tell of some that they cannot overflow; these are only added up."""
+    depth, channels, bits = int(rng.integers(1, 300)), int(rng.integers(1, 20)), int(rng.integers(24, 34))
+    w = rng.integers(-128, 128, (channels, depth))
+    largest = (1 << (bits - 1)) / np.sqrt(np.square(w).sum(1).max() * depth)
+    x = rng.normal(0, 1, (40, depth)) * largest * rng.choice([0.1, 0.5, 0.9, 1, 1.1, 3], (40, 1))
+    bias = rng.integers(-(1 << (bits - 4)), 1 << (bits - 4), channels)
+    compare_followed(x.round().clip(-32768, 32767), w, bias, bits, rng.choice(list(OverflowPolicy)), kind=np.int16)
 
 
 @random_cases(60)

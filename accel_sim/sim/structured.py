@@ -8,6 +8,7 @@ What goes to the requantizer has 32 bits (64 for wide commands): wider accumulat
 import numpy as np
 from numpy.typing import NDArray
 
+from accel_kernels.count_safe import add_safe_rows
 from accel_kernels.count_structure import ABSENT, COUNTS, count_structure, count_structure_depthwise
 from accel_kernels.lanes import STEPS
 from accel_sim.hardware import OverflowPolicy
@@ -32,6 +33,7 @@ class StructureEngine:
         accumulator: what values are stored as.
         depth: K. tree: products that an adder tree sums before they are added.
         offset, zeros: zero points, of the input and int64 [channels] of the weights, where products are of raw codes.
+        watched: whether extremes of partial sums are wanted. If not, rows that cannot overflow are only added up.
     """
 
     structure: AccumulatorStructure
@@ -40,6 +42,7 @@ class StructureEngine:
     tree: int
     offset: int
     zeros: Int64s
+    watched: bool
 
     kernel = Kernel.STRUCTURE
     operands = np.dtype(np.int32)
@@ -69,9 +72,22 @@ class StructureEngine:
     ) -> None:
         """As `MultiplyAccumulate.multiply`; counts are kept in the record."""
         zeros = self.zeros[column : column + len(bias)]
-        arguments = (self.offset, self.order(), self.products_per_term, self._stages(), column, accumulators, record)
-        count_structure(panel, rows, packed, bias, zeros, *arguments, self._counts(record))
+        arguments = self.offset, self.order(), self.products_per_term, self._stages(), column
+        for some in self._unsafe(panel, rows, packed, bias, column, accumulators):
+            held = accumulators[some], record, self._counts(record)
+            count_structure(panel[some], some.stop - some.start, packed, bias, zeros, *arguments, *held)
         self._sum_up(record)
+
+    def _unsafe(
+        self, panel: Array, rows: int, packed: Array, bias: Int64s, column: int, accumulators: Array
+    ) -> list[slice]:
+        """Runs of rows that may overflow; the sums of all others are put down."""
+        if self.watched or self.offset or self.zeros.any() or len(self.structure.stages) > 1:
+            return [slice(0, rows)]
+        safe = np.zeros(rows, np.bool_)
+        add_safe_rows(panel, rows, packed, bias, self.structure.final.bits, column, accumulators, safe)
+        ends = np.flatnonzero(np.diff(np.concatenate([[True], safe, [True]])))
+        return [slice(first, last) for first, last in ends.reshape(-1, 2).tolist()]
 
     def multiply_depthwise(
         self, panel: Array, rows: int, weights: Array, bias: Int64s, accumulators: Array, record: Int64s
@@ -156,7 +172,7 @@ def choose_engine(
         return choose(held, depth, *spans, tree=tree, watching=False)
     raw = structure.raw_codes
     zeros = ranges.zeros if raw else np.zeros_like(ranges.zeros)
-    return StructureEngine(structure, held, depth, tree, ranges.input_zero if raw else 0, zeros)
+    return StructureEngine(structure, held, depth, tree, ranges.input_zero if raw else 0, zeros, context.watching)
 
 
 def _is_safe(structure: AccumulatorStructure, depth: int, ranges: Ranges) -> bool:

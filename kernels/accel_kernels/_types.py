@@ -8,3 +8,5 @@ Int64 = Any
 """An integer of 64 bits: np.int64, or a Python int that fits."""
 Float32 = Any
 """np.float32."""
+Float64 = Any
+"""np.float64, or a Python float."""
