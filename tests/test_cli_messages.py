@@ -116,6 +116,11 @@ def test_a_name_that_no_file_can_have(capsys, files):  # noqa: F811 - a fixture
         assert "File name too long" in message
 
 
+@pytest.mark.parametrize("name", [".", "nowhere/net.tflite"])
+def test_a_model_that_cannot_be_read_is_called_a_model(capsys, name):
+    assert told(capsys, "inspect", name).startswith(f"error: model '{name}': file: ")
+
+
 def test_a_journal_is_no_report(capsys, files, tmp_path):  # noqa: F811 - a fixture
     path = tmp_path / "j.json"
     arguments = ("--calibration", files / "calibration.npz", "--journal", path, "--json", path)

@@ -109,14 +109,15 @@ def _open(source: str | Path | bytes) -> tuple[bytes, str, Path | None]:
     if isinstance(source, bytes | bytearray | memoryview):
         return bytes(source), "model", None
     path = Path(source)
+    subject = f"model {str(path)!r}"
     try:
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
-            raise ModelError(str(path), [Fault("file", f"{size} bytes", f"a model has at most {MAX_FILE_BYTES} bytes")])
+            raise ModelError(subject, [Fault("file", f"{size} bytes", f"a model has at most {MAX_FILE_BYTES} bytes")])
         return path.read_bytes(), path.stem, path.parent
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise ModelError(str(path), [Fault("file", reason, "a model is a file that can be read")]) from error
+        raise ModelError(subject, [Fault("file", reason, "a model is a file that can be read")]) from error
 
 
 def _is_tflite(data: bytes) -> bool:
