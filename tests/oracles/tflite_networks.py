@@ -151,7 +151,8 @@ class _Network:
         largest = scales[0] * scales[1] * LIMITS[self.dtype][1]
         base = largest if operator == "MUL" else max(scales)
         shape = np.broadcast_shapes(left.shape, right.shape)
-        attributes = options(kind, fusedActivationFunction=self.draw.activation())
+        general = {} if operator == "MUL" else {"potScaleInt16": False}
+        attributes = options(kind, fusedActivationFunction=self.draw.activation(), **general)
         operands = [left.tensor, right.tensor]
         if self.draw.chance(0.3):
             operands.reverse()

@@ -175,7 +175,8 @@ def _heights(steps: Steps, scale: NDArray[np.float32]) -> tuple[Int64s, NDArray[
     """(shift, offset, whether there are any) for columns with these scales."""
     wide = scale.astype(np.float64)
     least, most = steps.heights(wide)
-    least = np.maximum(least, most - 1)
+    least = np.where(np.isinf(least) & np.isinf(most), -0.5, least)  # without a step any height will do
+    least = np.maximum(least, np.where(np.isinf(most), least, most) - 1)
     most = np.minimum(most, least + 1)
     middle, room = (least + most) / 2, (most - least) / 2 - 2 * _CLEAR
     reach = _REACH - steps.reach - 1
