@@ -54,7 +54,7 @@ def against_onnx_runtime(bar: str, name: str, goal: float, rounds: int) -> None:
     model, image = onnx_file(graph), np.random.default_rng(0).integers(0, 256, _IMAGE).astype(np.uint8)
     ours = accel_sim.load(model)
     expected = {n: t for n, t in peers.onnx_tensors(model, image).items() if n in ours.tensors}
-    result = accel_sim.run(accel_sim.compile(ours), image, "functional", keep=expected)
+    result = accel_sim.run(accel_sim.compile(ours), image, "functional", keep=list(expected))
     different = sum(_differences(result.tensors[n], tensor) for n, tensor in expected.items())
     print(f"    {name}: {len(expected)} tensors, {different} codes differ from ONNX Runtime's")
     qdq = peers.onnx_session(accel_sim.write_onnx(graph), 1)
