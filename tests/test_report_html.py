@@ -137,6 +137,13 @@ def test_a_page_is_one_file_and_its_names_are_text(pages, kind):
     assert f"model {HOSTILE[0]}" in "".join(elements.text)
 
 
+@pytest.mark.parametrize("kind", ["run", "compare", "overflow"])
+def test_lines_end_behind_the_parts_of_a_name(pages, kind):
+    elements = Elements(pages[kind])
+    assert ("wbr", {}) in elements.found
+    assert all(HOSTILE[node] in "".join(elements.text) for node in (0, 1, 3))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_equal_reports_are_equal_bytes(reports, pages, kind):
     assert accel_sim.to_html(reports[kind]) == pages[kind]

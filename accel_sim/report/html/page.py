@@ -1,11 +1,12 @@
 """A report as a page: what it is made of, and the template that turns it into one self-contained file."""
 
+import re
 from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from accel_sim.records import dataclass
 from accel_sim.report.html.figures import Figure, variables
@@ -129,6 +130,11 @@ def _css(*, dark: bool) -> Markup:
     return Markup("; ").join(Markup("{}: {}").format(name, value) for name, value in variables(dark=dark).items())
 
 
+def _breakable(text: object) -> Markup:
+    """A text whose lines may end behind what separates the parts of a name, sooner than inside a word."""
+    return Markup(re.sub(r"(?<=[/_])(?=\w)", "<wbr>", escape(text)))
+
+
 @cache
 def _template() -> tuple[Template, str]:
     environment = Environment(
@@ -138,5 +144,6 @@ def _template() -> tuple[Template, str]:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["breakable"] = _breakable
     environment.tests["cell"] = lambda value: isinstance(value, Cell)
     return environment.get_template("page.html"), (files("accel_sim.report.html") / "page.css").read_text("utf-8")
