@@ -81,7 +81,7 @@ def _network(report: OverflowReport) -> Section | None:
     known = [kind for kind in _PREMISES if any(layer.range_of(kind) for layer in report.layers)]
     watched = any(layer.observed for layer in report.layers)
     heads = [Column("#"), LAYER_COLUMN, Column("Operator", text=True), Column("Terms")]
-    heads += [Column(name) for name in ("Lowest", "Highest", "Exact", "0-centred", "L1", "Types")]
+    heads += [Column(name) for name in ("Lowest", "Highest", "Exact", "0\N{NON-BREAKING HYPHEN}centred", "L1", "Types")]
     heads += [Column(kind.value.capitalize()) for kind in known] + [Column("Observed")] * watched
     names = distinguishing([layer.name for layer in report.layers])
     most = max(layer.bound.type_bits for layer in report.layers)
@@ -121,7 +121,7 @@ def bits_of(bits: int | None) -> str:
 def _by_range(report: OverflowReport, names: list[str]) -> Table:
     """Every bound for every range of inputs."""
     heads = [Column("#"), LAYER_COLUMN, Column("Inputs", text=True), Column("Range of inputs"), Column("Lowest")]
-    heads += [Column(name) for name in ("Highest", "Exact", "0-centred", "L1", "Types")]
+    heads += [Column(name) for name in ("Highest", "Exact", "0\N{NON-BREAKING HYPHEN}centred", "L1", "Types")]
     rows: list[Row] = []
     for i, layer in enumerate(report.layers):
         for known in layer.ranges:
