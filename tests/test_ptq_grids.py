@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from accel_sim.errors import QuantizationError
@@ -146,6 +146,8 @@ def test_histogram_keeps_spikes_in_place():
 
 
 @given(st.lists(st.floats(-(2.0**100), 2.0**100, width=32), min_size=1, max_size=40), st.integers(0, 39))
+@example([0.0, 1.0], 1)  # each value by itself has no range
+@example([3.5, 3.5, -7.25], 2)
 def test_any_split_gives_the_same_counts(values, cut):
     array = np.array(values, np.float32)
     whole = Histogram.of(array, 16)

@@ -150,6 +150,8 @@ def _fitting_exponent(low: float, high: float, bins: int) -> int:
     """The smallest e with floor(high / 2^e) - floor(low / 2^e) < bins and indices within `_INDEX_BITS` bits."""
     magnitude = max(abs(low), abs(high))
     smallest = max(math.frexp(magnitude)[1] - _INDEX_BITS, _SMALLEST_EXPONENT)
+    if low == high:  # frexp has no exponent for 0
+        return smallest
     exponent = max(math.frexp((high - low) / bins)[1] - 2, smallest)
     while math.floor(math.ldexp(high, -exponent)) - math.floor(math.ldexp(low, -exponent)) >= bins:
         exponent += 1
