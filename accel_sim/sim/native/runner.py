@@ -4,7 +4,7 @@ import ctypes
 import time
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,9 @@ _FIRST_ALONE = 2
 _NEWEST = 0.25  # weight of the newest run in a running mean
 _MOST_PATIENCE = 64
 _TOLERATED = 1.1
+
+_Shared = tuple[NDArray[np.int64], Jobs]
+"""What threads need that share a run of steps: how far they are, and their jobs."""
 
 
 def available() -> bool:
@@ -126,13 +129,6 @@ class _Mean:
             self.seconds += (seconds - self.seconds) * _NEWEST
 
 
-class _Shared(NamedTuple):
-    """What threads need that share a run of steps: how far they are, and their jobs."""
-
-    states: NDArray[np.int64]
-    jobs: Jobs
-
-
 class NativeRunner:
     """Native steps bound to one memory.
 
@@ -145,7 +141,7 @@ class NativeRunner:
     def __init__(self, program: NativeProgram, memory: Memory, threads: int) -> None:
         self._program, self._arena = program, memory.arena
         self._scratch = [aligned(program.scratch) for _ in range(threads)]
-        self._work: dict[tuple[int, int], _Shared] = {}
+        self._shared: dict[tuple[int, int], _Shared] = {}
         self._run, self._address = _interpreter(), objects.address("interpreter")
         self.reset()
         self._tables = (program.addresses.ctypes.data, program.rows.ctypes.data, program.rows.strides[0])
@@ -194,16 +190,18 @@ class NativeRunner:
         sharing.record(time.perf_counter() - start, shared=shared)
 
     def _together(self, first: int, last: int) -> None:
-        work = self._work.pop((first, last), None) or self._shared(first, last)
-        work.states.fill(0)
-        if crew(len(self._places) - 1).run(work.jobs):
-            self._work[first, last] = work
+        if (first, last) not in self._shared:
+            self._shared[first, last] = self._share(first, last)
+        states, jobs = self._shared[first, last]
+        states.fill(0)
+        if not crew(len(self._places) - 1).run(jobs):
+            del self._shared[first, last]
 
-    def _shared(self, first: int, last: int) -> _Shared:
+    def _share(self, first: int, last: int) -> _Shared:
         states = np.zeros((len(self._places), last - first, MOST_SHARES), np.int64)
         address, parts = states.ctypes.data, range(len(self._places))
         table = np.array([self._job(first, last, part, address) for part in parts], np.int64)
-        return _Shared(states, Jobs(table, (self._program, self._scratch, states)))
+        return states, Jobs(table, (self._program, self._scratch, states))
 
     def _alone(self, first: int, last: int) -> None:
         self._run(*self._before, first, last, *self._after)

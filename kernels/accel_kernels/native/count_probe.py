@@ -17,10 +17,8 @@ _LEAST_SPARSE = 2
 _MOST_DOUBTED = 8
 """The cheaper screen is of use where it leaves at most so many outputs of a half of a row, on average."""
 
-Screen = Callable[..., None]
 
-
-def probing(screen: Screen, is_of_use: Callable[..., Int64]) -> Callable[..., tuple[Int64, Int64]]:
+def probing(screen: Callable[..., None], is_of_use: Callable[..., Int64]) -> Callable[..., tuple[Int64, Int64]]:
     """Whether a screen of a panel and WIDE vectors of columns is of use, and whether all of these passed it.
 
     `trusted` is whether the last one was of use. `few` is what `is_of_use` wants to know.
