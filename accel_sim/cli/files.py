@@ -32,18 +32,20 @@ def read_arrays(path: str, what: str, single: str | None) -> dict[str, Array]:
     Raises:
         InputError: missing, unreadable, another kind of file, damaged, or holding Python objects.
     """
-    subject = f"{what} {path!r}"
-    file = Path(path)
+    subject, file = f"{what} {path!r}", Path(path)
+    rule = "is an .npz file, as numpy.savez writes it, or an .npy file of one array"
+    if single is None:
+        rule = "is an .npz file of several arrays, as numpy.savez writes it"
     try:
         if not file.is_file():
             kind = "a directory" if file.is_dir() else "not a regular file" if file.exists() else "no such file"
-            raise InputError(subject, [Fault("file", kind, "is an .npz file of NumPy arrays")])
+            raise InputError(subject, [Fault("file", kind, rule)])
         with file.open("rb") as stream:  # which NumPy leaves open if damaged
             if stream.read(len(MAGIC_PREFIX)) == MAGIC_PREFIX and single is not None:
                 stream.seek(0)
                 return {single: np.load(stream, allow_pickle=False)}
             if not zipfile.is_zipfile(path):
-                raise InputError(subject, [_another_kind(single)])
+                raise InputError(subject, [Fault("file", "not an .npz", rule)])
             stream.seek(0)
             with np.load(stream, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
@@ -60,12 +62,6 @@ def read_arrays(path: str, what: str, single: str | None) -> dict[str, Array]:
     if faults:
         raise InputError(subject, faults)
     return arrays
-
-
-def _another_kind(single: str | None) -> Fault:
-    if single is None:
-        return Fault("file", "not an .npz", "is an .npz file of several arrays, as numpy.savez writes it")
-    return Fault("file", "not an .npz", "is an .npz file, as numpy.savez writes it, or an .npy file of one array")
 
 
 class OutputFile:
