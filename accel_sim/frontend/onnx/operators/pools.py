@@ -83,10 +83,10 @@ def reduce_max(op: Operation) -> None:
     if found is None:
         raise NodeFault(f"stored axes {list(axes)} of {list(value.stored)}", "maxima are over neighbouring axes")
     image, kernel = found
-    source, result = op.value(0), op.step.outputs[0]
-    whole = op.emitter.like(f"{result}/image", source, image, file_order(len(image)))
-    picked = op.emitter.like(f"{result}/maxima", source, (*image[:2], 1, image[3]), file_order(len(image)))
-    op.emitter.node(whole.tensor, Reshape(), [source.tensor], [whole])
+    result, order_of_image = op.step.outputs[0], file_order(len(image))
+    whole = op.emitter.like(f"{result}/image", value, image, order_of_image)
+    picked = op.emitter.like(f"{result}/maxima", value, (*image[:2], 1, image[3]), order_of_image)
+    op.emitter.node(whole.tensor, Reshape(), [value.tensor], [whole])
     op.emitter.node(picked.tensor, MaxPool2D(kernel), [whole.tensor], [picked])
     op.emit_move(Reshape(), picked.tensor, shape, order)
 
